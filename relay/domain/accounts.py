@@ -1,0 +1,123 @@
+"""Provider accounts: whose credentials a submission uses, within which limits."""
+
+from datetime import datetime
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from relay.domain.ids import AccountId
+from relay.domain.times import instant
+
+PwdCase = Literal["lower", "upper"]
+CodeClass = Literal["auth", "balance", "ip", "content", "recipient", "throttled", "busy", "duplicate", "other"]
+CodeScope = Literal["account", "task"]
+
+SANDBOX_URL: Final = "embedded:sandbox"
+"""``base_url`` of the account that the sandbox inside this process serves."""
+
+
+class CodeRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one refusal code of the provider means.
+
+    ``code_class`` is the normalised reason; ``retryable`` submissions are tried again with the same taskId;
+    ``scope`` says whether the account or only this task is refused. No code but "00" is documented: the table is per
+    account, and an unlisted code is a definite refusal, not retryable.
+    """
+
+    code_class: Annotated[CodeClass, msgspec.Meta(description="Normalised reason.")] = msgspec.field(name="class")
+    retryable: bool = False
+    scope: CodeScope = "task"
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """One account at the provider, with its credentials in clear: lives in memory only, never encoded.
+
+    ``password_md5`` is 32 hex digits, sent in the case of ``pwd_case``. Rates are per second, times in seconds.
+    """
+
+    id: AccountId
+    name: str
+    base_url: str
+    account: str
+    password_md5: str
+    pwd_case: PwdCase
+    max_mobiles: int
+    requests_per_s: float
+    connections: int
+    timeout_s: float
+    pull_reports: bool
+    pull_inbound: bool
+    pull_interval_s: float
+    callback_allow: tuple[str, ...]
+    callback_proxies: int
+    weight: int
+    task_id_dedup: bool
+    codes: dict[str, CodeRule]
+    sandbox: bool
+    disabled: bool
+    created_ms: int
+
+    def __repr__(self) -> str:
+        """Without the credentials."""
+        return f"Account({self.id})"
+
+
+class AccountView(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider account as the platform team sees it: everything but its credentials."""
+
+    id: AccountId
+    name: str
+    base_url: str
+    account: str
+    pwd_case: PwdCase
+    max_mobiles: int
+    requests_per_s: float
+    connections: int
+    timeout_s: float
+    pull_reports: bool
+    pull_inbound: bool
+    pull_interval_s: float
+    callback_allow: list[str]
+    callback_proxies: int
+    weight: int
+    task_id_dedup: bool
+    codes: dict[str, CodeRule]
+    sandbox: bool
+    disabled: bool
+    created_at: datetime
+
+
+class BalanceView(msgspec.Struct, frozen=True, kw_only=True):
+    """The last known balance of one account: a decimal number of SMS, None while it was never read."""
+
+    account_id: AccountId
+    account_name: str
+    balance: str | None
+    prepaid: bool | None
+    as_of: datetime | None
+
+
+def view_of(account: Account) -> AccountView:
+    """What may be shown of an account."""
+    return AccountView(
+        id=account.id,
+        name=account.name,
+        base_url=account.base_url,
+        account=account.account,
+        pwd_case=account.pwd_case,
+        max_mobiles=account.max_mobiles,
+        requests_per_s=account.requests_per_s,
+        connections=account.connections,
+        timeout_s=account.timeout_s,
+        pull_reports=account.pull_reports,
+        pull_inbound=account.pull_inbound,
+        pull_interval_s=account.pull_interval_s,
+        callback_allow=list(account.callback_allow),
+        callback_proxies=account.callback_proxies,
+        weight=account.weight,
+        task_id_dedup=account.task_id_dedup,
+        codes=account.codes,
+        sandbox=account.sandbox,
+        disabled=account.disabled,
+        created_at=instant(account.created_ms),
+    )

@@ -1,0 +1,202 @@
+"""Everything that can be wrong, as one tree. The docstring's first line is the public title.
+
+RelayError
+├── Refusal                 the caller's request cannot be done; HTTP status in relay/api/problems.py
+│   ├── Unauthenticated
+│   ├── ScopeMissing
+│   ├── AddressNotAllowed
+│   ├── NotFound
+│   ├── MethodNotAllowed    carries the methods that are allowed
+│   ├── NotAcceptable
+│   ├── RequestMalformed
+│   ├── MediaTypeUnsupported
+│   ├── BodyTooLarge
+│   ├── BodyUnreadable
+│   ├── BodyInvalid         carries one (pointer, detail) per error
+│   ├── QueryInvalid        likewise; pointers are /<parameter>
+│   ├── NoRecipientLeft
+│   ├── AlreadyExists
+│   ├── IdempotencyKeyInvalid
+│   ├── IdempotencyKeyInUse
+│   ├── IdempotencyKeyReused
+│   ├── NoAccount
+│   ├── QuotaExceeded
+│   ├── RateExceeded
+│   ├── RecipientLimitExceeded
+│   ├── EndpointRefused
+│   └── Draining
+├── StoreError
+│   ├── StoreUnavailable    locked, full, gone: try again later; nothing was stored
+│   ├── StoreInUse          another process has this file
+│   └── SchemaMissing       the database is not migrated to this release
+├── KeyRingError            no key ring, or not the one that the data was sealed with
+├── ConfigError             a setting is wrong; names the key, its unit and range
+├── NothingSent             a request failed and provably not one byte of it was written
+└── Exhausted               the retry schedule has no further attempt
+"""
+
+from typing import Literal
+
+import msgspec
+
+NothingSentWhy = Literal["dns", "refused_address", "connect", "tls", "pool_timeout"]
+
+
+class FieldError(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is wrong in a body or a query: where (JSON Pointer, RFC 6901; "" is the whole), and what."""
+
+    pointer: str
+    detail: str
+
+
+class RelayError(Exception):
+    """Something went wrong."""
+
+
+class Refusal(RelayError):
+    """The request cannot be done."""
+
+    def __init__(self, detail: str, *, errors: tuple[FieldError, ...] = (), retry_after_s: float | None = None) -> None:
+        """``detail`` is shown to the caller: no secret, number or text in it."""
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = errors
+        self.retry_after_s = retry_after_s
+
+
+class Unauthenticated(Refusal):
+    """The key is missing, unknown, expired or revoked."""
+
+
+class ScopeMissing(Refusal):
+    """The key does not have the scope that this operation needs."""
+
+
+class AddressNotAllowed(Refusal):
+    """Calls from this address are not allowed."""
+
+
+class NotFound(Refusal):
+    """There is nothing here."""
+
+
+class MethodNotAllowed(Refusal):
+    """This address does not have that method."""
+
+    def __init__(self, detail: str, *, allow: tuple[str, ...]) -> None:
+        super().__init__(detail)
+        self.allow = allow
+
+
+class NotAcceptable(Refusal):
+    """The answer cannot be had in a media type that was asked for."""
+
+
+class RequestMalformed(Refusal):
+    """The request is not well-formed HTTP."""
+
+
+class MediaTypeUnsupported(Refusal):
+    """The body has a media type that is not read here."""
+
+
+class BodyTooLarge(Refusal):
+    """The body is too large."""
+
+
+class BodyUnreadable(Refusal):
+    """The body is not JSON."""
+
+
+class BodyInvalid(Refusal):
+    """The request breaks its schema."""
+
+
+class QueryInvalid(Refusal):
+    """The query breaks its schema."""
+
+
+class NoRecipientLeft(Refusal):
+    """None of the numbers can be sent to."""
+
+
+class AlreadyExists(Refusal):
+    """The name is taken."""
+
+
+class IdempotencyKeyInvalid(Refusal):
+    """The Idempotency-Key is malformed."""
+
+
+class IdempotencyKeyInUse(Refusal):
+    """A request with this Idempotency-Key is still running."""
+
+
+class IdempotencyKeyReused(Refusal):
+    """This Idempotency-Key was used with another request."""
+
+
+class NoAccount(Refusal):
+    """No provider account can take this message."""
+
+
+class QuotaExceeded(Refusal):
+    """The team's daily quota is used up."""
+
+
+class RateExceeded(Refusal):
+    """Too many requests."""
+
+
+class RecipientLimitExceeded(Refusal):
+    """Too many messages to one number."""
+
+
+class EndpointRefused(Refusal):
+    """This webhook address is not allowed."""
+
+
+class Draining(Refusal):
+    """This replica is about to stop."""
+
+
+class StoreError(RelayError):
+    """The store failed."""
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot be written now."""
+
+
+class StoreInUse(StoreError):
+    """Another process uses this database file."""
+
+
+class SchemaMissing(StoreError):
+    """The database is not migrated."""
+
+
+class KeyRingError(RelayError):
+    """The key ring is missing or wrong."""
+
+
+class ConfigError(RelayError):
+    """A setting is wrong."""
+
+
+class NothingSent(RelayError):
+    """A request failed before its first byte was written.
+
+    The one thing that may be read as "not sent": raised by the transport alone, on evidence and never by guessing from
+    an exception's name. Every other failure of an exchange may have reached the other side.
+    """
+
+    why: NothingSentWhy = "connect"
+
+
+class Exhausted(RelayError):
+    """No attempt is left."""
+
+    def __init__(self, attempt: int) -> None:
+        super().__init__(f"attempt {attempt} was the last")
+        self.attempt = attempt

@@ -1,0 +1,43 @@
+"""Who is at the other end of a connection, seen through proxies."""
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+Address = IPv4Address | IPv6Address
+
+
+def client_address(peer: str, forwarded_for: str | None, proxies: int) -> Address | None:
+    """The address of the client behind ``proxies`` trusted proxies; None when it cannot be told.
+
+    ``peer`` is the connection's other end; each trusted proxy has appended the address that it saw to
+    X-Forwarded-For, so the list is walked from the right, and what stands further left is the client's own claim.
+    """
+    if proxies == 0:
+        return _read(peer)
+    hops = [hop.strip() for hop in (forwarded_for or "").split(",") if hop.strip()]
+    if len(hops) < proxies:
+        return None
+    return _read(hops[-proxies])
+
+
+def is_allowed(address: Address | None, allow: Iterable[str]) -> bool:
+    """Whether an allow-list of CIDRs and addresses has this address; an empty list allows all."""
+    listed = [ip_network(entry, strict=False) for entry in allow]
+    if not listed:
+        return True
+    return address is not None and any(address in network for network in listed if network.version == address.version)
+
+
+def _read(text: str) -> Address | None:
+    host = text.strip()
+    if host.startswith("["):
+        host = host[1:].partition("]")[0]
+    elif host.count(":") == 1:
+        # Some proxies write the port behind an IPv4 address.
+        host = host.partition(":")[0]
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address

@@ -1,0 +1,136 @@
+"""Teams and their keys."""
+
+import hashlib
+import zlib
+from datetime import datetime
+from typing import Final, Literal
+
+import msgspec
+
+from relay.domain.ids import AccountId, KeyId, TeamId
+from relay.domain.states import Category
+from relay.domain.times import instant
+
+Scope = Literal["messages:send", "messages:read", "events:read", "webhooks:manage", "balance:read", "admin"]
+Mode = Literal["live", "test"]
+
+TEAM_SCOPES: Final[tuple[Scope, ...]] = (
+    "messages:send",
+    "messages:read",
+    "events:read",
+    "webhooks:manage",
+    "balance:read",
+)
+
+
+class RecipientLimit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """At most this many messages of one category to one number; None is no limit."""
+
+    per_minute: int | None = None
+    per_hour: int | None = None
+    per_day: int | None = None
+
+
+class Team(msgspec.Struct, frozen=True, kw_only=True):
+    """One in-house team. ``signature`` includes its brackets; ``accounts`` in order of preference, empty = all;
+    ``extensions`` are leased digits without leading zero; ``quota_units_per_day`` in segments x numbers."""
+
+    id: TeamId
+    name: str
+    signature: str | None
+    accounts: tuple[AccountId, ...]
+    extensions: tuple[str, ...]
+    quota_units_per_day: int | None
+    requests_per_s: float | None
+    recipient_limits: dict[Category, RecipientLimit]
+    created_ms: int
+
+
+class TeamView(msgspec.Struct, frozen=True, kw_only=True):
+    """A team as the platform team sees it."""
+
+    id: TeamId
+    name: str
+    signature: str | None
+    accounts: list[AccountId]
+    extensions: list[str]
+    quota_units_per_day: int | None
+    requests_per_s: float | None
+    recipient_limits: dict[Category, RecipientLimit]
+    created_at: datetime
+
+
+def view_of(team: Team) -> TeamView:
+    """What the platform team sees of a team."""
+    return TeamView(
+        id=team.id,
+        name=team.name,
+        signature=team.signature,
+        accounts=list(team.accounts),
+        extensions=list(team.extensions),
+        quota_units_per_day=team.quota_units_per_day,
+        requests_per_s=team.requests_per_s,
+        recipient_limits=team.recipient_limits,
+        created_at=instant(team.created_ms),
+    )
+
+
+class KeyView(msgspec.Struct, frozen=True, kw_only=True):
+    """A key without its secret. ``hint``: its first characters. ``team_id`` None: a platform key."""
+
+    id: KeyId
+    team_id: TeamId | None
+    name: str | None
+    hint: str
+    scopes: list[Scope]
+    mode: Mode
+    created_at: datetime
+    expires_at: datetime | None
+
+
+class Principal(msgspec.Struct, frozen=True, kw_only=True):
+    """Who calls: a key, and the team it belongs to (None: the platform)."""
+
+    key_id: KeyId
+    team: Team | None
+    scopes: frozenset[Scope]
+    mode: Mode
+    expires_ms: int | None
+
+
+_ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_SECRET_DIGITS: Final = 43
+_CHECK_DIGITS: Final = 6
+KeyKind = Literal["live", "test", "admin"]
+
+
+def _base62(number: int, digits: int) -> str:
+    text = ""
+    for _ in range(digits):
+        number, digit = divmod(number, 62)
+        text = _ALPHABET[digit] + text
+    return text
+
+
+def write_key(kind: KeyKind, secret: bytes) -> str:
+    """The text of an API key: ``rk_<kind>_`` + 43 base-62 digits of 256 random bits + 6 digits of a CRC-32.
+
+    The prefix and the checksum make a leaked key findable by scanners without asking us.
+    """
+    head = f"rk_{kind}_{_base62(int.from_bytes(secret), _SECRET_DIGITS)}"
+    return head + _base62(zlib.crc32(head.encode()), _CHECK_DIGITS)
+
+
+def is_key(text: str) -> bool:
+    """True when the text has the form and the checksum of a key; says nothing about whether it is known."""
+    parts = text.split("_")
+    if len(parts) != 3 or parts[0] != "rk" or parts[1] not in ("live", "test", "admin"):
+        return False
+    if not text.isascii() or len(parts[2]) != _SECRET_DIGITS + _CHECK_DIGITS:
+        return False
+    return text[-_CHECK_DIGITS:] == _base62(zlib.crc32(text[:-_CHECK_DIGITS].encode()), _CHECK_DIGITS)
+
+
+def hash_secret(text: str) -> bytes:
+    """SHA-256 of a key or of a callback token: all that is kept. 256 random bits need no slow hash."""
+    return hashlib.sha256(text.encode()).digest()
