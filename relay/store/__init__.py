@@ -1,0 +1,11 @@
+"""What must be remembered: transaction scripts written once, run by a driver per engine.
+
+script.py     what a script is, and what it works with
+queries.py    named SQL, shared by the engines, with overrides where one must differ
+scripts/      the transactions, one area a file
+sqlite.py     the driver of the embedded engine
+store.py      ``ports.Store`` on top of a driver
+migrate.py    the schema, by Alembic
+sealing.py    secrets at rest
+spool.py      callbacks, while the database cannot be written
+"""

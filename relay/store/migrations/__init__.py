@@ -1,0 +1,1 @@
+"""Schema by Alembic: forward only, each step safe under the release before it."""

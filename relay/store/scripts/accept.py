@@ -1,0 +1,137 @@
+"""Accepting a message: idempotency, quota, message, submissions and recipients in one transaction."""
+
+from collections import Counter
+from typing import Any
+
+import msgspec
+
+from relay.domain.errors import QuotaExceeded, RecipientLimitExceeded
+from relay.domain.ids import raw_bytes
+from relay.domain.messages import MessageDraft
+from relay.domain.states import PRIORITY
+from relay.domain.teams import RecipientLimit
+from relay.domain.times import DAY_MS, HOUR_MS, MINUTE_MS
+from relay.ports import Idempotency, Quota, Replay, Stored
+from relay.store.script import Db, Script
+from relay.store.scripts import idempotency as keys
+from relay.store.sealing import KeyRing
+
+_encode = msgspec.json.encode
+
+
+def accept(
+    db: Db,
+    ring: KeyRing,
+    draft: MessageDraft,
+    *,
+    claim: bytes,
+    lease_until_ms: int,
+    quota: Quota | None,
+    limit: RecipientLimit | None,
+    idempotency: Idempotency | None,
+) -> Script[Stored | Replay]:
+    """See ``relay.ports.Store.accept``."""
+    replay = yield from keys.replay_or_none(db, ring, idempotency)
+    if replay is not None:
+        return replay
+    team = raw_bytes(draft.team_id)
+    if limit is not None:
+        yield from _check_limit(db, team, draft, limit)
+    if quota is not None:
+        taken = yield from db.row("quota.reserve", team=team, day=quota.day, units=draft.units, most=quota.units)
+        if taken is None:
+            raise QuotaExceeded(f"The team's quota is {quota.units} units a day; this message needs {draft.units}.")
+    yield from keys.insert(db, ring, idempotency)
+    message = raw_bytes(draft.id)
+    yield from db.run(
+        "messages.insert",
+        id=message,
+        team=team,
+        api_key=raw_bytes(draft.key_id),
+        mode=draft.mode,
+        text=draft.text,
+        extension=draft.extension,
+        reference=draft.reference,
+        metadata=_encode(draft.metadata).decode(),
+        category=draft.category,
+        on_unconfirmed=draft.on_unconfirmed,
+        created_ms=draft.created_ms,
+        send_at_ms=draft.send_at_ms,
+        expires_ms=draft.expires_ms,
+        segments=draft.segments,
+        to_count=draft.to_count,
+        refused=_encode(draft.refused).decode(),
+        quota_day=None if quota is None else quota.day,
+    )
+    yield from _insert_submissions(db, draft, message, claim, lease_until_ms)
+    return Stored()
+
+
+def _insert_submissions(db: Db, draft: MessageDraft, message: bytes, claim: bytes, lease_until_ms: int) -> Script[None]:
+    counts: Counter[str] = Counter()
+    submissions: list[tuple[Any, ...]] = []
+    priority = PRIORITY[draft.category]
+    for submission in draft.submissions:
+        started = submission.status == "submitting"
+        counts[submission.status] += len(submission.mobiles)
+        submissions.append(
+            (
+                raw_bytes(submission.id),
+                message,
+                raw_bytes(submission.account_id),
+                submission.status,
+                priority,
+                submission.due_ms,
+                draft.expires_ms,
+                1 if started else 0,
+                claim if started else None,
+                lease_until_ms if started else None,
+                draft.created_ms,
+                len(submission.mobiles),
+            )
+        )
+    yield from db.run(
+        "states.insert",
+        message=message,
+        n_scheduled=counts["scheduled"],
+        n_queued=counts["queued"],
+        n_submitting=counts["submitting"],
+    )
+    yield from db.many("submissions.insert", submissions)
+    for submission, row in zip(draft.submissions, submissions, strict=True):
+        key = row[0]
+        # Sorted, because the primary key is: appending to one leaf is several times cheaper than scattering.
+        yield from db.many("recipients.insert", [(key, mobile) for mobile in sorted(submission.mobiles)])
+
+
+def _check_limit(db: Db, team: bytes, draft: MessageDraft, limit: RecipientLimit) -> Script[None]:
+    windows = [
+        (most, span)
+        for most, span in ((limit.per_minute, MINUTE_MS), (limit.per_hour, HOUR_MS), (limit.per_day, DAY_MS))
+        if most is not None
+    ]
+    if not windows:
+        return
+    longest = max(span for _, span in windows)
+    for submission in draft.submissions:
+        for mobile in submission.mobiles:
+            rows = yield from db.rows(
+                "recipients.recent_sends",
+                mobile=mobile,
+                since_id=_first_id(draft.created_ms - longest),
+                team=team,
+                category=draft.category,
+            )
+            times = [int.from_bytes(row[0][:6]) for row in rows]
+            for most, span in windows:
+                if sum(at > draft.created_ms - span for at in times) >= most:
+                    raise RecipientLimitExceeded(
+                        f"A number of this message has already got {most} of category {draft.category} "
+                        f"in the last {span // 1000} s.",
+                        retry_after_s=span / 1000,
+                    )
+
+
+def _first_id(ms: int) -> bytes:
+    """The smallest UUIDv7 of this millisecond (RFC 9562, section 5.7: the first 48 bits are the time)."""
+    return ms.to_bytes(6) + bytes(10)

@@ -1,0 +1,54 @@
+"""Idempotency keys, stored in the transaction that stores what they protect."""
+
+from relay.domain.errors import IdempotencyKeyReused
+from relay.ports import Idempotency, Replay
+from relay.store.script import Db, Script
+from relay.store.sealing import KeyRing
+
+
+def _place(scope: str, key: str) -> str:
+    return f"idempotency:answer:{scope}:{key}"
+
+
+def find(db: Db, ring: KeyRing, scope: str, key: str, fingerprint: bytes) -> Script[Replay | None]:
+    """The answer given before; None for a new key. Raises IdempotencyKeyReused for another request."""
+    row = yield from db.row("idempotency.find", scope=scope, key=key)
+    if row is None:
+        return None
+    if bytes(row[0]) != fingerprint:
+        raise IdempotencyKeyReused("This Idempotency-Key was used with another request. Take a new key.")
+    return Replay(status=row[1], answer=ring.open(bytes(row[2]), place=_place(scope, key)))
+
+
+def insert(db: Db, ring: KeyRing, use: Idempotency | None) -> Script[None]:
+    """Remember the answer; it is sealed, because it may show a secret once."""
+    if use is None:
+        return
+    yield from db.run(
+        "idempotency.insert",
+        scope=use.scope,
+        key=use.key,
+        fingerprint=use.fingerprint,
+        status=use.status,
+        answer_sealed=ring.seal(use.answer, place=_place(use.scope, use.key)),
+        created_ms=use.created_ms,
+    )
+
+
+def keep_answer(db: Db, ring: KeyRing, use: Idempotency) -> Script[None]:
+    """Replace the remembered answer."""
+    yield from db.run(
+        "idempotency.keep_answer",
+        scope=use.scope,
+        key=use.key,
+        fingerprint=use.fingerprint,
+        status=use.status,
+        answer_sealed=ring.seal(use.answer, place=_place(use.scope, use.key)),
+    )
+
+
+def replay_or_none(db: Db, ring: KeyRing, use: Idempotency | None) -> Script[Replay | None]:
+    """``find`` for an optional key."""
+    if use is None:
+        return None
+    return (yield from find(db, ring, use.scope, use.key, use.fingerprint))

@@ -1,0 +1,166 @@
+"""Applying inbound messages: pairing pushed and pulled copies, finding the team, telling it."""
+
+import hashlib
+from collections import Counter
+from typing import Final
+
+import msgspec
+
+from relay.domain.events import InboundReceived
+from relay.domain.ids import AccountId, InboundId, MessageId, RawId, raw_bytes
+from relay.domain.numbers import Mask, mask_of
+from relay.domain.provider import InboundRow, RawBody, Reading
+from relay.domain.times import HOUR_MS, instant, instant_or_none
+from relay.ports import ReceivedBody
+from relay.store.script import Db, Row, Script
+from relay.store.scripts import raw as raws
+from relay.store.scripts.emit import Effects, emit
+from relay.store.scripts.reports import effects_of
+
+LAST_SENDER_MS: Final = 72 * HOUR_MS
+"""An answer without a known extension belongs to the team that sent to this number within this time."""
+
+
+class _Match(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose inbound message it is. ``extension``: the team's own, when one was found."""
+
+    team: bytes
+    matched_by: str
+    extension: str | None
+    message: bytes | None
+
+
+def receive(
+    db: Db, account_id: AccountId, raw_id: RawId, raw: RawBody, reading: Reading[InboundRow]
+) -> Script[ReceivedBody]:
+    """See ``relay.ports.Store.receive_inbound``."""
+    effects = Effects()
+    results: Counter[str] = Counter()
+    quarantined = reading.unreadable > 0
+    account = raw_bytes(account_id)
+    empty = not reading.rows and not quarantined and raw.source == "pull"
+    if not (yield from raws.begin(db, account, raw_id, raw, quarantined=quarantined, empty=empty)):
+        return raws.received(raw_id, {}, quarantined=False, effects=effects_of(effects))
+    for row in reading.rows:
+        if (yield from _is_twin(db, account, raw, row)):
+            results["twin"] += 1
+            continue
+        match = yield from _match(db, account, raw, row)
+        if match is None:
+            yield from _orphan(db, account, raw_id, raw, row)
+            results["orphaned"] += 1
+            continue
+        yield from _store(db, effects, account, raw_id, raw, row, match)
+        results["matched"] += 1
+    return raws.received(raw_id, dict(results), quarantined=quarantined, effects=effects_of(effects))
+
+
+def _is_twin(db: Db, account: bytes, raw: RawBody, row: InboundRow) -> Script[bool]:
+    """True when the other way (push, pull) has brought this very message already.
+
+    Inbound messages have no id. Decision: a row is a copy only of a row that came by the other way, with the same text,
+    time, extension and number (or mask), and each row is the copy of one row at most; so two equal texts that came by
+    one way stay two. Without a time nothing is dropped.
+    """
+    if row.raw_time is None:
+        return False
+    mask = row.mask if row.mobile is None else mask_of(row.mobile)
+    digest = _digest(row, mask)
+    twin = yield from db.row("inbound.twin", account=account, digest=digest, source=raw.source, mobile=row.mobile)
+    if twin is not None:
+        yield from db.run("inbound.pair", id=twin[0])
+        return True
+    yield from db.run("inbound.note", account=account, digest=digest, mobile=row.mobile, source=raw.source)
+    return False
+
+
+def _digest(row: InboundRow, mask: Mask | None) -> bytes:
+    who = row.mobile_text if mask is None else f"{mask[0]}*{mask[1]:04}"
+    return hashlib.sha256(
+        "\0".join((who, row.raw_time or "", row.extension or "", row.text)).encode("utf-8", "replace")
+    ).digest()
+
+
+def _match(db: Db, account: bytes, raw: RawBody, row: InboundRow) -> Script[_Match | None]:
+    since_id = max(0, raw.received_ms - LAST_SENDER_MS).to_bytes(6) + bytes(10)
+    if row.extension is not None:
+        owner: Row | None = yield from db.row("extensions.owner", extension=row.extension)
+        if owner is not None:
+            message = yield from _last_message(db, row, bytes(owner[0]), since_id)
+            return _Match(team=bytes(owner[0]), matched_by="extension", extension=row.extension, message=message)
+        owner = yield from db.row("extensions.suffix_owner", port=row.extension)
+        if owner is not None:
+            message = yield from _last_message(db, row, bytes(owner[0]), since_id)
+            return _Match(team=bytes(owner[0]), matched_by="suffix", extension=owner[1], message=message)
+    if row.mobile is None:
+        return None
+    last = yield from db.row("messages.last_to", mobile=row.mobile, since_id=since_id, account=account)
+    if last is None:
+        return None
+    return _Match(team=bytes(last[1]), matched_by="last_sender", extension=row.extension, message=bytes(last[0]))
+
+
+def _last_message(db: Db, row: InboundRow, team: bytes, since_id: bytes) -> Script[bytes | None]:
+    if row.mobile is None:
+        return None
+    found = yield from db.row("messages.last_of_team_to", mobile=row.mobile, since_id=since_id, team=team)
+    return None if found is None else bytes(found[0])
+
+
+def _store(
+    db: Db, effects: Effects, account: bytes, raw_id: RawId, raw: RawBody, row: InboundRow, match: _Match
+) -> Script[None]:
+    inbound_id = InboundId(db.new_id("in_"))
+    sender = row.mobile_text if row.mobile is None else str(row.mobile)
+    yield from db.run(
+        "inbound.insert",
+        id=raw_bytes(inbound_id),
+        team=match.team,
+        account=account,
+        mobile_text=sender,
+        extension=match.extension,
+        text=row.text,
+        occurred_ms=row.occurred_ms,
+        received_ms=raw.received_ms,
+        matched_by=match.matched_by,
+        message=match.message,
+        raw=raw_bytes(raw_id),
+    )
+    data = InboundReceived(
+        id=inbound_id,
+        from_=sender,
+        to_extension=match.extension,
+        text=row.text,
+        received_at=instant(raw.received_ms),
+        occurred_at=instant_or_none(row.occurred_ms),
+        matched_by=match.matched_by,
+        message_id=None if match.message is None else MessageId("msg_" + match.message.hex()),
+    )
+    yield from emit(
+        db,
+        effects,
+        "inbound.received",
+        data,
+        team=match.team,
+        message=match.message,
+        extension=match.extension,
+        now_ms=raw.received_ms,
+    )
+
+
+def _orphan(db: Db, account: bytes, raw_id: RawId, raw: RawBody, row: InboundRow) -> Script[None]:
+    yield from db.run(
+        "orphans.insert",
+        id=raw_bytes(db.new_id("orph_")),
+        account=account,
+        kind="mo",
+        source=raw.source,
+        task_id=None,
+        mobile_text=row.mobile_text,
+        content=row.text,
+        extension=row.extension,
+        raw_time=row.raw_time,
+        occurred_ms=row.occurred_ms,
+        received_ms=raw.received_ms,
+        raw=raw_bytes(raw_id),
+    )

@@ -1,0 +1,269 @@
+"""Applying delivery reports: one report, one state change, one event, however often and by whichever way it comes."""
+
+from collections import Counter
+
+import msgspec
+
+from relay.domain.events import TYPE_OF_STATUS, EventType, RecipientChange
+from relay.domain.ids import AccountId, RawId, is_task_id, raw_bytes
+from relay.domain.numbers import read_mask, read_mobile
+from relay.domain.provider import RawBody, Reading, ReportRow
+from relay.domain.reports import Meaning, meaning_of
+from relay.domain.states import FINAL, STATUSES, UPGRADABLE, RecipientStatus, ReportSource
+from relay.domain.times import instant
+from relay.ports import ReceivedBody, StoredEffects
+from relay.store.script import Db, Script
+from relay.store.scripts import raw as raws
+from relay.store.scripts.emit import Effects, SubmissionRow, find_submission, move, read_submission, settle
+
+_CODE = {status: index + 1 for index, status in enumerate(STATUSES)}
+
+
+class _Found(msgspec.Struct, kw_only=True):
+    """A report with the recipient that it names. ``status`` is what the recipient is before it."""
+
+    submission: SubmissionRow
+    mobile: int
+    own_status: int
+    row: ReportRow
+    meaning: Meaning
+
+    @property
+    def status(self) -> RecipientStatus:
+        """The recipient's status: its own, or its submission's while no report has spoken of it."""
+        return STATUSES[self.own_status - 1] if self.own_status else self.submission.status
+
+
+def receive(
+    db: Db, account_id: AccountId, raw_id: RawId, raw: RawBody, reading: Reading[ReportRow]
+) -> Script[ReceivedBody]:
+    """See ``relay.ports.Store.receive_reports``."""
+    effects = Effects()
+    results: Counter[str] = Counter()
+    quarantined = reading.unreadable > 0
+    account = raw_bytes(account_id)
+    empty = not reading.rows and not quarantined and raw.source == "pull"
+    if not (yield from raws.begin(db, account, raw_id, raw, quarantined=quarantined, empty=empty)):
+        return raws.received(raw_id, {}, quarantined=False, effects=effects_of(effects))
+    submissions: dict[str, SubmissionRow | None] = {}
+    groups: dict[tuple[bytes, EventType, RecipientStatus], _Group] = {}
+    for row in reading.rows:
+        found = yield from _find(db, account, row, submissions)
+        if found is None:
+            yield from _orphan(db, account, raw_id, raw, row)
+            results["orphaned"] += 1
+            continue
+        result = yield from _apply(db, effects, found, raw.source, raw.received_ms, groups)
+        results[result] += 1
+    yield from _emit_groups(db, effects, groups, raw.received_ms)
+    return raws.received(raw_id, dict(results), quarantined=quarantined, effects=effects_of(effects))
+
+
+class _Group(msgspec.Struct, kw_only=True):
+    """Recipients of one message that come to the same status in this commit."""
+
+    submission: SubmissionRow
+    event_type: EventType
+    deltas: Counter[RecipientStatus]
+    recipients: list[RecipientChange]
+
+
+def _find(
+    db: Db, account: bytes, row: ReportRow, submissions: dict[str, SubmissionRow | None]
+) -> Script[_Found | None]:
+    task = row.task_id
+    if task is None:
+        return None
+    if task not in submissions:
+        submissions[task] = yield from _find_submission(db, account, task)
+        known = submissions[task]
+        if known is not None:
+            # Two tasks may name one submission (ours and the provider's): they must share one working copy.
+            for other in submissions.values():
+                if other is not None and other is not known and other.id == known.id:
+                    submissions[task] = other
+    submission = submissions[task]
+    if submission is None:
+        return None
+    if row.mobile is not None:
+        recipient = yield from db.row("recipients.find", submission=submission.id, mobile=row.mobile)
+    elif row.mask is not None:
+        recipient = yield from db.row(
+            "recipients.find_masked", submission=submission.id, head=row.mask[0], tail=row.mask[1]
+        )
+    else:
+        recipient = None
+    if recipient is None:
+        return None
+    return _Found(
+        submission=submission,
+        mobile=recipient[0],
+        own_status=recipient[1],
+        row=row,
+        meaning=meaning_of(row.raw_status),
+    )
+
+
+def _find_submission(db: Db, account: bytes, task: str) -> Script[SubmissionRow | None]:
+    if is_task_id(task):
+        own = yield from find_submission(db, bytes.fromhex(task))
+        if own is not None and own.account == account:
+            return own
+    row = yield from db.row("submissions.find_by_task", task_id=task, account=account)
+    return None if row is None else read_submission(row)
+
+
+def _apply(
+    db: Db,
+    effects: Effects,
+    found: _Found,
+    source: ReportSource,
+    received_ms: int,
+    groups: dict[tuple[bytes, EventType, RecipientStatus], _Group],
+) -> Script[str]:
+    submission, row, meaning = found.submission, found.row, found.meaning
+    before = found.status
+    result = _judge(before, meaning)
+    known = None
+    if result == "conflict":
+        known = yield from db.row(
+            "reports.seen", submission=submission.id, mobile=found.mobile, raw_status=row.raw_status
+        )
+    yield from db.run(
+        "reports.insert",
+        submission=submission.id,
+        mobile=found.mobile,
+        source=source,
+        raw_status=row.raw_status,
+        raw_time=row.raw_time,
+        received_ms=received_ms,
+    )
+    after = meaning.status
+    if after is None or result == "repeated" or known is not None:
+        return "repeated" if known is not None else result
+    occurred_ms = row.occurred_ms or received_ms
+    if result == "conflict":
+        group = _group(groups, submission, "message.report_conflict", after)
+    else:
+        if submission.status == "queued":
+            # It waits to be sent again, but the report proves that it arrived: it must not go out a second time.
+            yield from settle(db, effects, submission, "submitted", now_ms=received_ms)
+            before = "submitted" if not found.own_status else before
+        yield from db.run(
+            "recipients.set_status",
+            submission=submission.id,
+            mobile=found.mobile,
+            status=_CODE[after],
+            reason=meaning.reason,
+            provider_status=row.raw_status,
+            final_ms=occurred_ms,
+        )
+        if not found.own_status:
+            yield from db.run("submissions.close_one", id=submission.id)
+            submission.n_open -= 1
+        group = _group(groups, submission, TYPE_OF_STATUS[after], after)
+        group.deltas[before] -= 1
+        group.deltas[after] += 1
+    group.recipients.append(
+        RecipientChange(
+            to=str(found.mobile),
+            status=after,
+            reason=meaning.reason,
+            provider_status=row.raw_status,
+            final=after in FINAL,
+            occurred_at=instant(occurred_ms),
+        )
+    )
+    return result
+
+
+def _judge(before: RecipientStatus, meaning: Meaning) -> str:
+    if meaning.status is None:
+        return "noted"
+    if before in UPGRADABLE:
+        return "applied"
+    return "repeated" if before == meaning.status else "conflict"
+
+
+def _group(
+    groups: dict[tuple[bytes, EventType, RecipientStatus], _Group],
+    submission: SubmissionRow,
+    event_type: EventType,
+    status: RecipientStatus,
+) -> _Group:
+    key = (submission.message, event_type, status)
+    group = groups.get(key)
+    if group is None:
+        group = _Group(submission=submission, event_type=event_type, deltas=Counter(), recipients=[])
+        groups[key] = group
+    return group
+
+
+def _emit_groups(
+    db: Db,
+    effects: Effects,
+    groups: dict[tuple[bytes, EventType, RecipientStatus], _Group],
+    received_ms: int,
+) -> Script[None]:
+    for group in groups.values():
+        occurred = max(change.occurred_at for change in group.recipients)
+        yield from move(
+            db,
+            effects,
+            group.submission,
+            {status: number for status, number in group.deltas.items() if number},
+            [(group.event_type, group.recipients)],
+            occurred_at=occurred,
+            received_ms=received_ms,
+        )
+
+
+def _orphan(db: Db, account: bytes, raw_id: RawId, raw: RawBody, row: ReportRow) -> Script[None]:
+    yield from db.run(
+        "orphans.insert",
+        id=raw_bytes(db.new_id("orph_")),
+        account=account,
+        kind="report",
+        source=raw.source,
+        task_id=row.task_id,
+        mobile_text=row.mobile_text,
+        content=row.raw_status,
+        extension=None,
+        raw_time=row.raw_time,
+        occurred_ms=row.occurred_ms,
+        received_ms=raw.received_ms,
+        raw=raw_bytes(raw_id),
+    )
+
+
+def adopt_orphans(db: Db, effects: Effects, submission: SubmissionRow, task: str, now_ms: int) -> Script[None]:
+    """Apply the reports that came under ``task`` before we knew that it names this submission."""
+    orphans = yield from db.rows("orphans.of_task", account=submission.account, task_id=task)
+    groups: dict[tuple[bytes, EventType, RecipientStatus], _Group] = {}
+    for orphan, source, mobile_text, raw_status, raw_time, occurred_ms, received_ms, _ in orphans:
+        mobile = read_mobile(mobile_text)
+        row = ReportRow(
+            task_id=task,
+            mobile_text=mobile_text,
+            mobile=mobile,
+            mask=None if mobile is not None else read_mask(mobile_text),
+            raw_status=raw_status,
+            raw_time=raw_time,
+            occurred_ms=occurred_ms,
+        )
+        found = yield from _find(db, submission.account, row, {task: submission})
+        if found is None:
+            continue
+        yield from _apply(db, effects, found, source, received_ms, groups)
+        yield from db.run("orphans.resolve", id=orphan, now_ms=now_ms)
+    yield from _emit_groups(db, effects, groups, now_ms)
+
+
+def effects_of(effects: Effects) -> StoredEffects:
+    """As the port names them."""
+    return StoredEffects(
+        deliveries=tuple(effects.deliveries),
+        recipients_by_status=effects.recipients_by_status,
+        segments_by_status=effects.segments_by_status,
+        events_by_type=effects.events_by_type,
+    )

@@ -1,0 +1,287 @@
+"""Claiming submissions, storing what became of them, and ending what waited too long."""
+
+from collections import Counter
+from typing import Final
+
+from relay.domain.ids import AccountId, MessageId, SubmissionId, TeamId, raw_bytes, task_id
+from relay.domain.messages import SubmissionWork
+from relay.domain.provider import Accepted, NotSent, Refused, SendOutcome, Unconfirmed
+from relay.domain.states import PRIORITY, STATUSES, RecipientStatus
+from relay.domain.times import instant
+from relay.ports import FinishedSubmission, Swept
+from relay.store.script import Db, Script
+from relay.store.scripts import reports
+from relay.store.scripts.emit import Effects, SubmissionRow, changes, find_submission, move, open_mobiles, settle
+
+MAX_RESENDS: Final = 3
+"""Attempts of a submission whose outcome is unknown and whose sender chose ``resend``; then it waits for a report."""
+
+
+def claim(
+    db: Db, account_id: AccountId, limit: int, *, claim: bytes, now_ms: int, lease_until_ms: int
+) -> Script[list[SubmissionWork]]:
+    """See ``relay.ports.Store.claim_submissions``."""
+    account = raw_bytes(account_id)
+    works: list[SubmissionWork] = []
+    for priority in sorted(PRIORITY.values()):
+        if len(works) == limit:
+            break
+        rows = yield from db.rows(
+            "submissions.due", account=account, priority=priority, now_ms=now_ms, most=limit - len(works)
+        )
+        for submission, message, status, attempt, n_open in rows:
+            yield from db.run(
+                "submissions.mark_submitting",
+                id=submission,
+                claim=claim,
+                lease_until_ms=lease_until_ms,
+                now_ms=now_ms,
+            )
+            yield from db.row(
+                "states.move", message=message, events=0, **_deltas({status: -n_open, "submitting": n_open})
+            )
+            works.append((yield from _work(db, account_id, submission, message, attempt + 1, claim)))
+    return works
+
+
+def _deltas(changed: dict[RecipientStatus, int]) -> dict[str, int]:
+    return {status: changed.get(status, 0) for status in STATUSES}
+
+
+def _work(
+    db: Db, account_id: AccountId, submission: bytes, message: bytes, attempt: int, claim: bytes
+) -> Script[SubmissionWork]:
+    row = yield from db.row("submissions.work", message=message)
+    if row is None:
+        raise LookupError(f"submission {bytes(submission).hex()} has no message")
+    team, text, extension, category, on_unconfirmed, created_ms = row
+    mobiles = yield from db.rows("recipients.mobiles", submission=submission)
+    return SubmissionWork(
+        id=SubmissionId("sub_" + bytes(submission).hex()),
+        message_id=MessageId("msg_" + bytes(message).hex()),
+        team_id=TeamId("team_" + bytes(team).hex()),
+        account_id=account_id,
+        text=text,
+        extension=extension,
+        mobiles=[found[0] for found in mobiles],
+        attempt=attempt,
+        claim=claim,
+        category=category,
+        on_unconfirmed=on_unconfirmed,
+        accepted_ms=created_ms,
+    )
+
+
+def next_due_ms(db: Db, account_id: AccountId) -> Script[int | None]:
+    """See ``relay.ports.Store.next_submission_due_ms``."""
+    dues: list[int] = []
+    for priority in PRIORITY.values():
+        row = yield from db.row("submissions.next_due", account=raw_bytes(account_id), priority=priority)
+        if row is not None and row[0] is not None:
+            dues.append(row[0])
+    return min(dues, default=None)
+
+
+def finish(
+    db: Db, work: SubmissionWork, outcome: SendOutcome, *, now_ms: int, retry_due_ms: int, resend: bool
+) -> Script[FinishedSubmission]:
+    """See ``relay.ports.Store.finish_submission``."""
+    row = yield from find_submission(db, raw_bytes(work.id))
+    effects = Effects()
+    if row is None or row.claim != work.claim or row.status != "submitting":
+        return _finished(row, work, effects, fenced=True, retry_due_ms=None)
+    retried: int | None = None
+    match outcome:
+        case Accepted():
+            yield from settle(
+                db,
+                effects,
+                row,
+                "submitted",
+                now_ms=now_ms,
+                code=outcome.code,
+                provider_message=outcome.message,
+                provider_task_id=outcome.task_id,
+            )
+            # A report under the provider's own taskId may have come before the answer that told us of that id.
+            if outcome.task_id is not None and outcome.task_id != task_id(work.id):
+                yield from reports.adopt_orphans(db, effects, row, outcome.task_id, now_ms)
+        case Refused():
+            yield from _refuse(db, effects, row, outcome, now_ms)
+        case NotSent():
+            retried = retry_due_ms
+            yield from requeue(
+                db,
+                row,
+                due_ms=retry_due_ms,
+                now_ms=now_ms,
+                maybe_sent=row.maybe_sent,
+                code=outcome.code,
+                provider_message=outcome.message,
+            )
+        case Unconfirmed():
+            if (yield from leave_unconfirmed(db, effects, row, now_ms=now_ms, due_ms=retry_due_ms, resend=resend)):
+                retried = retry_due_ms
+    return _finished(row, work, effects, fenced=False, retry_due_ms=retried)
+
+
+def _finished(
+    row: SubmissionRow | None, work: SubmissionWork, effects: Effects, *, fenced: bool, retry_due_ms: int | None
+) -> FinishedSubmission:
+    return FinishedSubmission(
+        fenced=fenced,
+        status="submitting" if row is None else row.status,
+        message_id=work.message_id,
+        retry_due_ms=retry_due_ms,
+        effects=reports.effects_of(effects),
+    )
+
+
+def _refuse(db: Db, effects: Effects, row: SubmissionRow, outcome: Refused, now_ms: int) -> Script[None]:
+    if row.maybe_sent:
+        # This attempt was refused, but an earlier one may have arrived: only a report can tell.
+        yield from settle(
+            db,
+            effects,
+            row,
+            "unconfirmed",
+            now_ms=now_ms,
+            tell=False,
+            code=outcome.code,
+            provider_message=outcome.message,
+        )
+        return
+    yield from give_back_quota(db, row)
+    yield from settle(
+        db,
+        effects,
+        row,
+        "failed",
+        now_ms=now_ms,
+        reason=outcome.reason,
+        code=outcome.code,
+        provider_message=outcome.message,
+    )
+
+
+def give_back_quota(db: Db, row: SubmissionRow) -> Script[None]:
+    """What the provider never accepted costs no quota."""
+    if row.quota_day is not None and row.n_open:
+        yield from db.run("quota.give_back", team=row.team, day=row.quota_day, units=row.segments * row.n_open)
+
+
+def requeue(
+    db: Db,
+    row: SubmissionRow,
+    *,
+    due_ms: int,
+    now_ms: int,
+    maybe_sent: int,
+    code: str | None,
+    provider_message: str | None,
+) -> Script[None]:
+    """Back to ``queued``, under the same taskId."""
+    yield from db.run(
+        "submissions.requeue",
+        id=row.id,
+        due_ms=due_ms,
+        now_ms=now_ms,
+        maybe_sent=maybe_sent,
+        code=code,
+        provider_message=provider_message,
+    )
+    yield from db.row(
+        "states.move", message=row.message, events=0, **_deltas({row.status: -row.n_open, "queued": row.n_open})
+    )
+    row.status = "queued"
+
+
+def leave_unconfirmed(
+    db: Db, effects: Effects, row: SubmissionRow, *, now_ms: int, due_ms: int, resend: bool
+) -> Script[bool]:
+    """The provider may have it. True when it was queued again: asked for, not too often, and no report has come."""
+    if resend and row.attempt < MAX_RESENDS and row.n_open == row.n_total:
+        yield from requeue(db, row, due_ms=due_ms, now_ms=now_ms, maybe_sent=1, code=None, provider_message=None)
+        return True
+    if row.on_unconfirmed == "fail" and row.n_open:
+        # No quota back: it may have been sent all the same.
+        yield from settle(db, effects, row, "failed", now_ms=now_ms, reason="unconfirmed")
+        return False
+    yield from settle(db, effects, row, "unconfirmed", now_ms=now_ms, tell=False)
+    return False
+
+
+def recover(db: Db, now_ms: int) -> Script[int]:
+    """See ``relay.ports.Store.recover``."""
+    effects = Effects()
+    rows = yield from db.rows("submissions.running")
+    for found in rows:
+        row = yield from find_submission(db, bytes(found[0]))
+        if row is None:
+            continue
+        resend = row.on_unconfirmed == "resend"
+        yield from leave_unconfirmed(db, effects, row, now_ms=now_ms, due_ms=now_ms, resend=resend)
+    yield from db.run("deliveries.free_all")
+    return len(rows)
+
+
+def sweep(
+    db: Db, now_ms: int, *, told_after_ms: int, no_report_after_ms: int, forget_keys_before_ms: int, limit: int
+) -> Script[Swept]:
+    """See ``relay.ports.Store.sweep``."""
+    effects = Effects()
+    done: Counter[str] = Counter()
+    settled: list[MessageId] = []
+    full = False
+    for kind, before_ms in (
+        ("expired", now_ms),
+        ("lapsed", now_ms),
+        ("silent", now_ms - no_report_after_ms),
+        ("untold", now_ms - told_after_ms),
+    ):
+        bound = {"now_ms": before_ms} if kind in ("expired", "lapsed") else {"before_ms": before_ms}
+        rows = yield from db.rows(f"submissions.{kind}", **bound, most=limit)
+        full = full or len(rows) == limit
+        for found in rows:
+            row = yield from find_submission(db, bytes(found[0]))
+            if row is None:
+                continue
+            done[kind] += 1
+            settled.append(row.message_id)
+            if kind == "expired":
+                yield from _expire(db, effects, row, now_ms)
+            elif kind == "lapsed":
+                # Its process died or got stuck while it was sending: the provider may have it.
+                resend = row.on_unconfirmed == "resend"
+                yield from leave_unconfirmed(db, effects, row, now_ms=now_ms, due_ms=now_ms, resend=resend)
+            elif kind == "silent":
+                yield from settle(db, effects, row, "no_report", now_ms=now_ms, reason="no_report")
+            else:
+                yield from _tell_unconfirmed(db, effects, row, now_ms)
+    yield from db.run("idempotency.forget", before_ms=forget_keys_before_ms, most=limit)
+    return Swept(
+        expired=done["expired"],
+        lapsed=done["lapsed"],
+        told_unconfirmed=done["untold"],
+        no_report=done["silent"],
+        more=full,
+        settled=tuple(settled),
+        effects=reports.effects_of(effects),
+    )
+
+
+def _expire(db: Db, effects: Effects, row: SubmissionRow, now_ms: int) -> Script[None]:
+    if row.maybe_sent:
+        yield from settle(db, effects, row, "unconfirmed", now_ms=now_ms, tell=False)
+        return
+    yield from give_back_quota(db, row)
+    yield from settle(db, effects, row, "failed", now_ms=now_ms, reason="expired")
+
+
+def _tell_unconfirmed(db: Db, effects: Effects, row: SubmissionRow, now_ms: int) -> Script[None]:
+    mobiles = yield from open_mobiles(db, row)
+    yield from db.run("submissions.mark_told", id=row.id)
+    told = changes(mobiles, "unconfirmed", reason=None, provider_status=None, occurred_ms=now_ms)
+    yield from move(
+        db, effects, row, {}, [("message.unconfirmed", told)], occurred_at=instant(now_ms), received_ms=now_ms
+    )

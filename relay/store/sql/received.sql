@@ -1,0 +1,90 @@
+-- Raw bodies, reports, inbound messages and orphans.
+
+-- name: raw.state
+SELECT state FROM raw_bodies WHERE id = :id
+
+-- name: raw.insert
+INSERT INTO raw_bodies (id, account, kind, source, content_type, query, body, received_ms, state, why)
+VALUES (:id, :account, :kind, :source, :content_type, :query, :body, :received_ms, :state, :why)
+
+-- name: raw.set_state
+UPDATE raw_bodies SET state = :state, why = :why WHERE id = :id
+
+-- name: raw.delete
+DELETE FROM raw_bodies WHERE id = :id
+
+-- name: raw.pending
+SELECT id, account, kind, source, content_type, query, body, received_ms FROM raw_bodies
+WHERE state = 'pending' ORDER BY id LIMIT :most
+
+-- name: recipients.find
+SELECT mobile, status FROM recipients WHERE submission = :submission AND mobile = :mobile
+
+-- At most one row: no two numbers of a submission share a mask (relay/domain/chunks.py).
+-- name: recipients.find_masked
+SELECT mobile, status FROM recipients
+WHERE submission = :submission AND mobile / 100000000 = :head AND mobile % 10000 = :tail
+
+-- name: recipients.set_status
+UPDATE recipients SET status = :status, reason = :reason, provider_status = :provider_status, final_ms = :final_ms
+WHERE submission = :submission AND mobile = :mobile
+
+-- name: reports.insert
+INSERT INTO reports (submission, mobile, source, raw_status, raw_time, received_ms)
+VALUES (:submission, :mobile, :source, :raw_status, :raw_time, :received_ms)
+
+-- name: reports.seen
+SELECT 1 FROM reports WHERE submission = :submission AND mobile = :mobile AND raw_status = :raw_status LIMIT 1
+
+-- name: orphans.insert
+INSERT INTO orphans (id, account, kind, source, task_id, mobile_text, content, extension, raw_time, occurred_ms,
+  received_ms, raw)
+VALUES (:id, :account, :kind, :source, :task_id, :mobile_text, :content, :extension, :raw_time, :occurred_ms,
+  :received_ms, :raw)
+
+-- name: orphans.of_task
+SELECT id, source, mobile_text, content, raw_time, occurred_ms, received_ms, raw FROM orphans
+WHERE account = :account AND task_id = :task_id AND resolved_ms IS NULL AND kind = 'report' ORDER BY id
+
+-- name: orphans.resolve
+UPDATE orphans SET resolved_ms = :now_ms WHERE id = :id
+
+-- name: inbound.twin
+SELECT id FROM inbound_seen
+WHERE account = :account AND digest = :digest AND paired = 0 AND source <> :source
+  AND (mobile IS NULL OR :mobile IS NULL OR mobile = :mobile)
+ORDER BY id LIMIT 1
+
+-- name: inbound.pair
+UPDATE inbound_seen SET paired = 1 WHERE id = :id
+
+-- name: inbound.note
+INSERT INTO inbound_seen (account, digest, mobile, source, paired)
+VALUES (:account, :digest, :mobile, :source, 0)
+
+-- name: extensions.owner
+SELECT team FROM team_extensions WHERE extension = :extension
+
+-- The longest leased extension that the full port ends in.
+-- name: extensions.suffix_owner
+SELECT team, extension FROM team_extensions
+WHERE LENGTH(extension) < LENGTH(:port) AND SUBSTR(:port, LENGTH(:port) - LENGTH(extension) + 1) = extension
+ORDER BY LENGTH(extension) DESC LIMIT 1
+
+-- name: messages.last_to
+SELECT m.id, m.team FROM recipients r
+JOIN submissions s ON s.id = r.submission
+JOIN messages m ON m.id = s.message
+WHERE r.mobile = :mobile AND r.submission >= :since_id AND s.account = :account
+ORDER BY r.submission DESC LIMIT 1
+
+-- name: messages.last_of_team_to
+SELECT m.id FROM recipients r
+JOIN submissions s ON s.id = r.submission
+JOIN messages m ON m.id = s.message
+WHERE r.mobile = :mobile AND r.submission >= :since_id AND m.team = :team
+ORDER BY r.submission DESC LIMIT 1
+
+-- name: inbound.insert
+INSERT INTO inbound (id, team, account, mobile_text, extension, text, occurred_ms, received_ms, matched_by, message, raw)
+VALUES (:id, :team, :account, :mobile_text, :extension, :text, :occurred_ms, :received_ms, :matched_by, :message, :raw)

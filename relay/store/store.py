@@ -1,0 +1,306 @@
+"""``ports.Store`` on top of a driver: every method names its script and whether it writes."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol, TypeVar
+
+from relay.domain.accounts import Account, BalanceView
+from relay.domain.endpoints import (
+    DeliveryDetail,
+    DeliveryStatus,
+    DeliveryView,
+    DeliveryWork,
+    Endpoint,
+    EndpointView,
+)
+from relay.domain.ids import AccountId, EndpointId, RawId, TeamId, raw_bytes
+from relay.domain.messages import InboundView, MessageDraft, MessageView, RecipientView, SubmissionWork
+from relay.domain.provider import Balance, InboundRow, RawBody, Reading, ReportRow, SendOutcome
+from relay.domain.teams import KeyView, Principal, RecipientLimit, Team
+from relay.ports import (
+    AttemptRecord,
+    FinishedDelivery,
+    FinishedSubmission,
+    Idempotency,
+    MessageFilter,
+    NewEndpoint,
+    NewKey,
+    Page,
+    PendingRaw,
+    QueueDepth,
+    Quota,
+    ReceivedBody,
+    Replay,
+    Stored,
+    Swept,
+)
+from relay.store.script import Db, Script
+from relay.store.scripts import accept as accepting
+from relay.store.scripts import deliver, health, inbound, platform, reports, submit, subscriptions, views
+from relay.store.scripts import idempotency as keys
+from relay.store.scripts import raw as raws
+from relay.store.sealing import KeyRing
+
+T = TypeVar("T")
+
+
+class Driver(Protocol):
+    """Runs scripts on one engine."""
+
+    async def write(self, script: Callable[[Db], Script[T]]) -> T:
+        """In a transaction that is durable on return."""
+
+    async def read(self, script: Callable[[Db], Script[T]]) -> T:
+        """On one snapshot."""
+
+    async def close(self) -> None:
+        """Finish what is queued; then nothing works any more."""
+
+
+class ScriptStore:
+    """The store. See ``relay.ports.Store`` for what each method promises."""
+
+    def __init__(self, driver: Driver, ring: KeyRing) -> None:
+        self._driver = driver
+        self._ring = ring
+
+    async def close(self) -> None:
+        """Finish what is queued and let go of the database."""
+        await self._driver.close()
+
+    # -- life --------------------------------------------------------------------------------------------------------
+
+    async def check(self) -> None:
+        await self._driver.read(health.check)
+
+    async def recover(self, now_ms: int) -> int:
+        return await self._driver.write(partial(submit.recover, now_ms=now_ms))
+
+    async def queue_depths(self, now_ms: int) -> list[QueueDepth]:
+        return await self._driver.read(partial(health.queue_depths, now_ms=now_ms))
+
+    # -- messages ----------------------------------------------------------------------------------------------------
+
+    async def accept(
+        self,
+        draft: MessageDraft,
+        *,
+        claim: bytes,
+        lease_until_ms: int,
+        quota: Quota | None,
+        limit: RecipientLimit | None,
+        idempotency: Idempotency | None,
+    ) -> Stored | Replay:
+        return await self._driver.write(
+            lambda db: accepting.accept(
+                db,
+                self._ring,
+                draft,
+                claim=claim,
+                lease_until_ms=lease_until_ms,
+                quota=quota,
+                limit=limit,
+                idempotency=idempotency,
+            )
+        )
+
+    async def keep_answer(self, idempotency: Idempotency) -> None:
+        await self._driver.write(lambda db: keys.keep_answer(db, self._ring, idempotency))
+
+    async def find_replay(self, scope: str, key: str, fingerprint: bytes) -> Replay | None:
+        return await self._driver.read(lambda db: keys.find(db, self._ring, scope, key, fingerprint))
+
+    async def claim_submissions(
+        self, account_id: AccountId, limit: int, *, claim: bytes, now_ms: int, lease_until_ms: int
+    ) -> list[SubmissionWork]:
+        return await self._driver.write(
+            lambda db: submit.claim(db, account_id, limit, claim=claim, now_ms=now_ms, lease_until_ms=lease_until_ms)
+        )
+
+    async def next_submission_due_ms(self, account_id: AccountId) -> int | None:
+        return await self._driver.read(lambda db: submit.next_due_ms(db, account_id))
+
+    async def finish_submission(
+        self, work: SubmissionWork, outcome: SendOutcome, *, now_ms: int, retry_due_ms: int, resend: bool
+    ) -> FinishedSubmission:
+        return await self._driver.write(
+            lambda db: submit.finish(db, work, outcome, now_ms=now_ms, retry_due_ms=retry_due_ms, resend=resend)
+        )
+
+    async def sweep(
+        self, now_ms: int, *, told_after_ms: int, no_report_after_ms: int, forget_keys_before_ms: int, limit: int
+    ) -> Swept:
+        return await self._driver.write(
+            lambda db: submit.sweep(
+                db,
+                now_ms,
+                told_after_ms=told_after_ms,
+                no_report_after_ms=no_report_after_ms,
+                forget_keys_before_ms=forget_keys_before_ms,
+                limit=limit,
+            )
+        )
+
+    async def message(self, team_id: TeamId, message_id: str) -> MessageView | None:
+        return await self._driver.read(lambda db: views.message(db, raw_bytes(team_id), raw_bytes(message_id)))
+
+    async def messages(
+        self, team_id: TeamId, filters: MessageFilter, *, position: str | None, limit: int
+    ) -> Page[MessageView]:
+        return await self._driver.read(lambda db: views.messages(db, raw_bytes(team_id), filters, position, limit))
+
+    async def recipients(
+        self, team_id: TeamId, message_id: str, *, position: str | None, limit: int
+    ) -> Page[RecipientView] | None:
+        return await self._driver.read(
+            lambda db: views.recipients(db, raw_bytes(team_id), raw_bytes(message_id), position, limit)
+        )
+
+    # -- callbacks and pulls -----------------------------------------------------------------------------------------
+
+    async def store_raw(self, account_id: AccountId, raw: RawBody, raw_id: RawId) -> None:
+        await self._driver.write(lambda db: raws.store(db, raw_bytes(account_id), raw_id, raw, "pending", None))
+
+    async def pending_raw(self, limit: int) -> list[PendingRaw]:
+        return await self._driver.read(lambda db: raws.pending(db, limit))
+
+    async def receive_reports(
+        self, account_id: AccountId, raw_id: RawId, raw: RawBody, reading: Reading[ReportRow]
+    ) -> ReceivedBody:
+        return await self._driver.write(lambda db: reports.receive(db, account_id, raw_id, raw, reading))
+
+    async def receive_inbound(
+        self, account_id: AccountId, raw_id: RawId, raw: RawBody, reading: Reading[InboundRow]
+    ) -> ReceivedBody:
+        return await self._driver.write(lambda db: inbound.receive(db, account_id, raw_id, raw, reading))
+
+    async def quarantine(self, account_id: AccountId, raw_id: RawId, raw: RawBody, why: str) -> None:
+        await self._driver.write(lambda db: raws.quarantine(db, raw_bytes(account_id), raw_id, raw, why))
+
+    async def inbound(self, team_id: TeamId, inbound_id: str) -> InboundView | None:
+        return await self._driver.read(lambda db: views.inbound(db, raw_bytes(team_id), raw_bytes(inbound_id)))
+
+    async def inbound_list(self, team_id: TeamId, *, position: str | None, limit: int) -> Page[InboundView]:
+        return await self._driver.read(lambda db: views.inbound_list(db, raw_bytes(team_id), position, limit))
+
+    # -- events and deliveries ---------------------------------------------------------------------------------------
+
+    async def event(self, team_id: TeamId, event_id: str) -> bytes | None:
+        return await self._driver.read(lambda db: subscriptions.event(db, raw_bytes(team_id), raw_bytes(event_id)))
+
+    async def events(
+        self, team_id: TeamId, *, position: str | None, limit: int, event_types: tuple[str, ...]
+    ) -> Page[bytes]:
+        return await self._driver.read(
+            lambda db: subscriptions.events(db, raw_bytes(team_id), position, limit, event_types)
+        )
+
+    async def claim_deliveries(
+        self, rooms: list[tuple[EndpointId, int]], *, claim: bytes, now_ms: int, lease_until_ms: int
+    ) -> list[DeliveryWork]:
+        return await self._driver.write(
+            lambda db: deliver.claim(db, rooms, claim=claim, now_ms=now_ms, lease_until_ms=lease_until_ms)
+        )
+
+    async def due_endpoints(self, now_ms: int) -> list[EndpointId]:
+        return await self._driver.read(lambda db: deliver.due_endpoints(db, now_ms))
+
+    async def next_delivery_due_ms(self, now_ms: int) -> int | None:
+        return await self._driver.read(lambda db: deliver.next_due_ms(db, now_ms))
+
+    async def finish_delivery(self, work: DeliveryWork, record: AttemptRecord) -> FinishedDelivery:
+        return await self._driver.write(lambda db: deliver.finish(db, work, record))
+
+    async def delivery(self, team_id: TeamId, delivery_id: str) -> DeliveryDetail | None:
+        return await self._driver.read(
+            lambda db: subscriptions.delivery(db, raw_bytes(team_id), raw_bytes(delivery_id))
+        )
+
+    async def deliveries(
+        self,
+        team_id: TeamId,
+        *,
+        endpoint_id: str | None,
+        event_id: str | None,
+        status: DeliveryStatus | None,
+        position: str | None,
+        limit: int,
+    ) -> Page[DeliveryView]:
+        return await self._driver.read(
+            lambda db: subscriptions.deliveries(
+                db,
+                raw_bytes(team_id),
+                endpoint=None if endpoint_id is None else raw_bytes(endpoint_id),
+                event=None if event_id is None else raw_bytes(event_id),
+                status=status,
+                position=position,
+                limit=limit,
+            )
+        )
+
+    # -- endpoints ---------------------------------------------------------------------------------------------------
+
+    async def create_endpoint(self, new: NewEndpoint, idempotency: Idempotency | None) -> Stored | Replay:
+        return await self._driver.write(lambda db: subscriptions.create_endpoint(db, self._ring, new, idempotency))
+
+    async def endpoint_view(self, team_id: TeamId, endpoint_id: str) -> EndpointView | None:
+        return await self._driver.read(
+            lambda db: subscriptions.endpoint_view(db, self._ring, raw_bytes(team_id), raw_bytes(endpoint_id))
+        )
+
+    async def endpoint_views(self, team_id: TeamId, *, position: str | None, limit: int) -> Page[EndpointView]:
+        return await self._driver.read(
+            lambda db: subscriptions.endpoint_views(db, self._ring, raw_bytes(team_id), position, limit)
+        )
+
+    async def delete_endpoint(self, team_id: TeamId, endpoint_id: str, now_ms: int) -> bool:
+        return await self._driver.write(
+            lambda db: subscriptions.delete_endpoint(db, raw_bytes(team_id), raw_bytes(endpoint_id), now_ms)
+        )
+
+    async def load_endpoint(self, endpoint_id: EndpointId) -> Endpoint | None:
+        return await self._driver.read(lambda db: subscriptions.load_endpoint(db, self._ring, raw_bytes(endpoint_id)))
+
+    # -- platform ----------------------------------------------------------------------------------------------------
+
+    async def create_account(
+        self, account: Account, *, callback_token: str, idempotency: Idempotency | None
+    ) -> Stored | Replay:
+        return await self._driver.write(
+            lambda db: platform.create_account(db, self._ring, account, callback_token, idempotency)
+        )
+
+    async def accounts(self) -> list[Account]:
+        return await self._driver.read(lambda db: platform.accounts(db, self._ring))
+
+    async def callback_tokens(self) -> dict[bytes, AccountId]:
+        return await self._driver.read(platform.callback_tokens)
+
+    async def keep_balance(self, account_id: AccountId, balance: Balance, now_ms: int) -> None:
+        await self._driver.write(lambda db: platform.keep_balance(db, raw_bytes(account_id), balance, now_ms))
+
+    async def balances(self, account_ids: tuple[AccountId, ...]) -> list[BalanceView]:
+        return await self._driver.read(lambda db: platform.balances(db, account_ids))
+
+    async def create_team(self, team: Team, idempotency: Idempotency | None) -> Stored | Replay:
+        return await self._driver.write(lambda db: platform.create_team(db, self._ring, team, idempotency))
+
+    async def team(self, team_id: str) -> Team | None:
+        return await self._driver.read(lambda db: platform.team(db, raw_bytes(team_id)))
+
+    async def teams(self, *, position: str | None, limit: int) -> Page[Team]:
+        return await self._driver.read(lambda db: platform.teams(db, position, limit))
+
+    async def create_key(self, new: NewKey, idempotency: Idempotency | None) -> Stored | Replay:
+        return await self._driver.write(lambda db: platform.create_key(db, self._ring, new, idempotency))
+
+    async def key(self, key_id: str) -> KeyView | None:
+        return await self._driver.read(lambda db: platform.key(db, raw_bytes(key_id)))
+
+    async def keys(self, *, team_id: str | None, position: str | None, limit: int) -> Page[KeyView]:
+        return await self._driver.read(
+            lambda db: platform.key_list(db, None if team_id is None else raw_bytes(team_id), position, limit)
+        )
+
+    async def find_principal(self, key_hash: bytes) -> Principal | None:
+        return await self._driver.read(lambda db: platform.find_principal(db, key_hash))
