@@ -1,0 +1,287 @@
+"""Accepting a message: checked, split into submissions, stored, and started where there is a free slot."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, tzinfo
+from typing import Final, Protocol
+
+import msgspec
+
+from relay.domain.accounts import Account
+from relay.domain.chunks import pack
+from relay.domain.errors import BodyInvalid, FieldError, NoRecipientLeft
+from relay.domain.ids import AccountId, MessageId, SubmissionId, task_id
+from relay.domain.messages import (
+    MessageDraft,
+    MessageView,
+    RefusedNumber,
+    SubmissionDraft,
+    SubmissionView,
+    SubmissionWork,
+)
+from relay.domain.numbers import read_mobile
+from relay.domain.segments import count_segments
+from relay.domain.states import RecipientStatus, message_status
+from relay.domain.teams import Principal, Team
+from relay.domain.times import SECOND_MS, instant, instant_or_none
+from relay.ports import Clock, Entropy, Quota, Replay, Store
+from relay.services.accounts import AccountBook
+from relay.services.idempotency import KeyUse
+from relay.services.requests import SendRequest
+from relay.services.slots import Gate, Gates
+
+_ACCEPTED_STATUS: Final = 202
+_CLAIM_BYTES: Final = 12
+
+
+class AcceptedMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """It is stored; ``answer`` is what the caller is told, and what a replay of its key gets."""
+
+    view: MessageView
+    answer: bytes
+
+
+class Submitter(Protocol):
+    """The submit worker of this process."""
+
+    def start(self, work: SubmissionWork) -> None:
+        """Send it now; its slot is taken."""
+
+    def wake(self, account_id: AccountId) -> None:
+        """Something of this account waits in the store."""
+
+
+class Accept:
+    """The use case behind POST /v1/messages."""
+
+    def __init__(
+        self,
+        store: Store,
+        accounts: AccountBook,
+        gates: Gates,
+        submitter: Submitter,
+        clock: Clock,
+        entropy: Entropy,
+        *,
+        lease_s: float,
+        ttl_s: float,
+        quota_zone: tzinfo,
+    ) -> None:
+        self._store = store
+        self._accounts = accounts
+        self._gates = gates
+        self._submitter = submitter
+        self._clock = clock
+        self._entropy = entropy
+        self._lease_ms = int(lease_s * SECOND_MS)
+        self._ttl_ms = int(ttl_s * SECOND_MS)
+        self._quota_zone = quota_zone
+
+    async def send(
+        self,
+        principal: Principal,
+        request: SendRequest,
+        use: KeyUse | None,
+        render: Callable[[MessageView], bytes],
+    ) -> AcceptedMessage | Replay:
+        """Store the message and start it. Raises NoRecipientLeft, NoAccount, BodyInvalid, QuotaExceeded,
+        RecipientLimitExceeded, IdempotencyKeyReused, StoreUnavailable; then nothing is stored."""
+        team = principal.team
+        if team is None:
+            raise TypeError("a message belongs to a team")
+        if use is not None:
+            # A replay answers as the first time, also when the request would be refused by now.
+            replay = await self._store.find_replay(use.scope, use.key, use.fingerprint)
+            if replay is not None:
+                return replay
+        now_ms = self._clock.now_ms()
+        account = self._accounts.choose(principal)
+        gate = self._gates.of(account)
+        draft = self._draft(principal, team, request, account, now_ms)
+        taken = self._take_slots(draft, gate)
+        view = _view(draft)
+        answer = render(view)
+        # Shielded: once it is committed it must be started, whatever becomes of the caller.
+        replayed = await asyncio.shield(self._store_and_start(team, draft, account, gate, taken, use, answer))
+        return replayed or AcceptedMessage(view=view, answer=answer)
+
+    def _draft(
+        self, principal: Principal, team: Team, request: SendRequest, account: Account, now_ms: int
+    ) -> MessageDraft:
+        mobiles, refused = _read_numbers(request.to)
+        if not mobiles:
+            raise NoRecipientLeft(
+                "None of the numbers can be sent to.",
+                errors=tuple(
+                    FieldError(pointer=f"/to/{index}", detail=number.reason) for index, number in enumerate(refused)
+                ),
+            )
+        text = sign(request.text, team.signature)
+        later = request.send_at_ms is not None and request.send_at_ms > now_ms
+        due_ms = request.send_at_ms if later and request.send_at_ms is not None else now_ms
+        expires_ms = request.expires_ms if request.expires_ms is not None else due_ms + self._ttl_ms
+        if expires_ms <= due_ms:
+            raise BodyInvalid(
+                "The message would expire before it is sent.",
+                errors=(FieldError(pointer="/expires_at", detail="must be later than send_at and than now"),),
+            )
+        status: RecipientStatus = "scheduled" if later else "queued"
+        return MessageDraft(
+            id=MessageId(self._entropy.new_id("msg_")),
+            team_id=team.id,
+            key_id=principal.key_id,
+            mode=principal.mode,
+            text=text,
+            extension=request.extension,
+            reference=request.reference,
+            metadata=request.metadata,
+            category=request.category,
+            on_unconfirmed=request.on_unconfirmed,
+            created_ms=now_ms,
+            send_at_ms=request.send_at_ms,
+            expires_ms=expires_ms,
+            segments=count_segments(text),
+            refused=refused,
+            submissions=[
+                SubmissionDraft(
+                    id=SubmissionId(self._entropy.new_id("sub_")),
+                    account_id=account.id,
+                    mobiles=chunk,
+                    status=status,
+                    due_ms=due_ms,
+                )
+                for chunk in pack(mobiles, account.max_mobiles)
+            ],
+        )
+
+    def _take_slots(self, draft: MessageDraft, gate: Gate) -> int:
+        """Mark as many submissions as there are free slots ``submitting``; how many."""
+        taken = 0
+        for index, submission in enumerate(draft.submissions):
+            if submission.status != "queued" or gate.backlog or not gate.take():
+                break
+            draft.submissions[index] = msgspec.structs.replace(submission, status="submitting")
+            taken += 1
+        return taken
+
+    async def _store_and_start(
+        self,
+        team: Team,
+        draft: MessageDraft,
+        account: Account,
+        gate: Gate,
+        taken: int,
+        use: KeyUse | None,
+        answer: bytes,
+    ) -> Replay | None:
+        claim = self._entropy.token(_CLAIM_BYTES)
+        stored = False
+        try:
+            outcome = await self._store.accept(
+                draft,
+                claim=claim,
+                lease_until_ms=draft.created_ms + self._lease_ms + int(account.timeout_s * SECOND_MS),
+                quota=None
+                if team.quota_units_per_day is None
+                else Quota(day=self._day(draft.created_ms), units=team.quota_units_per_day),
+                limit=team.recipient_limits.get(draft.category),
+                idempotency=None if use is None else use.answered(_ACCEPTED_STATUS, answer, draft.created_ms),
+            )
+            stored = not isinstance(outcome, Replay)
+        finally:
+            if not stored:
+                for _ in range(taken):
+                    gate.give_back()
+        if isinstance(outcome, Replay):
+            return outcome
+        for submission in draft.submissions[:taken]:
+            self._submitter.start(_work(draft, submission, claim))
+        if taken < len(draft.submissions):
+            if draft.submissions[taken].status == "queued":
+                gate.backlog = True
+            self._submitter.wake(account.id)
+        return None
+
+    def _day(self, ms: int) -> str:
+        return datetime.astimezone(instant(ms), self._quota_zone).date().isoformat()
+
+
+def sign(text: str, signature: str | None) -> str:
+    """The text as it goes upstream: with the team's signature in front, unless it is there already.
+
+    Raises BodyInvalid when the text begins with somebody else's signature. ``signature`` includes its brackets.
+    """
+    if signature is None or text.startswith(signature):
+        return text
+    if text.startswith("【") and "】" in text:
+        raise BodyInvalid(
+            "The text carries another signature than the team's.",
+            errors=(FieldError(pointer="/text", detail=f"must begin with {signature}, or with no signature at all"),),
+        )
+    return signature + text
+
+
+def _read_numbers(to: list[str]) -> tuple[list[int], list[RefusedNumber]]:
+    mobiles: dict[int, None] = {}
+    refused: list[RefusedNumber] = []
+    for written in to:
+        mobile = read_mobile(written)
+        if mobile is None:
+            refused.append(RefusedNumber(to=written, reason="malformed"))
+        elif mobile in mobiles:
+            refused.append(RefusedNumber(to=written, reason="duplicate"))
+        else:
+            mobiles[mobile] = None
+    return list(mobiles), refused
+
+
+def _work(draft: MessageDraft, submission: SubmissionDraft, claim: bytes) -> SubmissionWork:
+    return SubmissionWork(
+        id=submission.id,
+        message_id=draft.id,
+        team_id=draft.team_id,
+        account_id=submission.account_id,
+        text=draft.text,
+        extension=draft.extension,
+        mobiles=submission.mobiles,
+        attempt=1,
+        claim=claim,
+        category=draft.category,
+        on_unconfirmed=draft.on_unconfirmed,
+        accepted_ms=draft.created_ms,
+    )
+
+
+def _view(draft: MessageDraft) -> MessageView:
+    counts: dict[RecipientStatus, int] = {}
+    for submission in draft.submissions:
+        counts[submission.status] = counts.get(submission.status, 0) + len(submission.mobiles)
+    return MessageView(
+        id=draft.id,
+        status=message_status(counts),
+        text=draft.text,
+        to_count=draft.to_count,
+        segments=draft.segments,
+        units=draft.units,
+        refused=draft.refused,
+        counts=counts,
+        reference=draft.reference,
+        metadata=draft.metadata,
+        extension=draft.extension,
+        category=draft.category,
+        on_unconfirmed=draft.on_unconfirmed,
+        created_at=instant(draft.created_ms),
+        send_at=instant_or_none(draft.send_at_ms),
+        expires_at=instant(draft.expires_ms),
+        submissions=[
+            SubmissionView(
+                id=submission.id,
+                task_id=task_id(submission.id),
+                account_id=submission.account_id,
+                status=submission.status,
+                code=None,
+                provider_message=None,
+            )
+            for submission in draft.submissions
+        ],
+    )

@@ -1,0 +1,40 @@
+"""Balances: asked of the provider now and then, answered from what is known."""
+
+import msgspec
+
+from relay.domain.accounts import Account, BalanceView
+from relay.domain.provider import Balance, BalanceUnknown
+from relay.domain.teams import Principal
+from relay.ports import Clock, Provider, Store
+from relay.services.accounts import AccountBook
+
+
+class BalanceAsked(msgspec.Struct, frozen=True, kw_only=True):
+    """What one call brought."""
+
+    answer: Balance | BalanceUnknown
+    seconds: float
+
+
+class Balances:
+    """The use cases around the balance."""
+
+    def __init__(self, store: Store, provider: Provider, accounts: AccountBook, clock: Clock) -> None:
+        self._store = store
+        self._provider = provider
+        self._accounts = accounts
+        self._clock = clock
+
+    async def of_team(self, principal: Principal) -> list[BalanceView]:
+        """Last known balances of the accounts that this key may use, in their order."""
+        usable = self._accounts.usable_by(principal)
+        return await self._store.balances(tuple(account.id for account in usable))
+
+    async def ask(self, account: Account) -> BalanceAsked:
+        """Ask the provider and remember the answer."""
+        started_s = self._clock.monotonic_s()
+        answer = await self._provider.balance(account)
+        seconds = self._clock.monotonic_s() - started_s
+        if isinstance(answer, Balance):
+            await self._store.keep_balance(account.id, answer, self._clock.now_ms())
+        return BalanceAsked(answer=answer, seconds=seconds)

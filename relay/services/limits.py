@@ -1,0 +1,85 @@
+"""Rates: how many in any window of one period."""
+
+from collections import deque
+from typing import Final
+
+import msgspec
+
+from relay.domain.errors import RateExceeded
+from relay.domain.ids import TeamId
+from relay.domain.teams import Team
+from relay.ports import Clock
+
+MOST_REMEMBERED: Final = 10_000
+
+
+class RateState(msgspec.Struct, frozen=True, kw_only=True):
+    """``limit`` requests per window, ``remaining`` of them, all of them again in ``reset_s``."""
+
+    limit: int
+    remaining: int
+    reset_s: float
+
+
+class Window:
+    """At most ``per_s`` starts in any second (or one start in 1 / ``per_s`` seconds when that is less than one).
+
+    Decision: the times of the last starts, not a token bucket: a bucket that holds one second's worth lets twice the
+    rate through in the first second, and a provider that counts refuses the rest.
+    """
+
+    def __init__(self, per_s: float) -> None:
+        self.most = min(MOST_REMEMBERED, max(1, int(per_s)))
+        self.period_s = self.most / per_s
+        self._starts: deque[float] = deque(maxlen=self.most)
+
+    def wait_s(self, now_s: float) -> float:
+        """Seconds until one more may start; 0 when it may now."""
+        if len(self._starts) < self.most:
+            return 0.0
+        return max(0.0, self._starts[0] + self.period_s - now_s)
+
+    def take(self, now_s: float) -> bool:
+        """Count a start, if it may be now."""
+        if self.wait_s(now_s) > 0:
+            return False
+        self._starts.append(now_s)
+        return True
+
+    def give_back(self) -> None:
+        """Forget the last start: it did not happen."""
+        if self._starts:
+            self._starts.pop()
+
+    def used(self, now_s: float) -> int:
+        """Starts within the last period."""
+        while self._starts and self._starts[0] + self.period_s <= now_s:
+            self._starts.popleft()
+        return len(self._starts)
+
+    def reset_s(self, now_s: float) -> float:
+        """Seconds until the whole rate is free again."""
+        return max(0.0, self._starts[-1] + self.period_s - now_s) if self._starts else 0.0
+
+
+class TeamRates:
+    """Requests per second of each team, in this process."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._windows: dict[TeamId, tuple[float, Window]] = {}
+
+    def take(self, team: Team) -> RateState | None:
+        """Count a request; None when the team has no limit. Raises RateExceeded."""
+        per_s = team.requests_per_s
+        if per_s is None:
+            return None
+        now_s = self._clock.monotonic_s()
+        known = self._windows.get(team.id)
+        if known is None or known[0] != per_s:
+            known = (per_s, Window(per_s))
+            self._windows[team.id] = known
+        window = known[1]
+        if not window.take(now_s):
+            raise RateExceeded(f"The team may make {per_s:g} requests per second.", retry_after_s=window.wait_s(now_s))
+        return RateState(limit=window.most, remaining=window.most - window.used(now_s), reset_s=window.reset_s(now_s))

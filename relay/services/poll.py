@@ -1,0 +1,46 @@
+"""Polling events: for teams that cannot host a webhook."""
+
+import asyncio
+from typing import Final
+
+from relay.domain.ids import TeamId
+from relay.ports import Clock, Page, Store
+
+POLL_S: Final = 1.0
+"""How often the store is asked all the same: another process may have stored an event."""
+
+
+class Poll:
+    """Callers that wait for the next event."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._waiting: set[asyncio.Event] = set()
+
+    def events_stored(self) -> None:
+        """New events are committed: whoever waits looks again."""
+        for event in self._waiting:
+            event.set()
+
+    async def events(
+        self, team_id: TeamId, *, position: str | None, limit: int, event_types: tuple[str, ...], wait_s: float
+    ) -> Page[bytes]:
+        """Events after ``position``, oldest first; waits up to ``wait_s`` for the first one."""
+        deadline_s = self._clock.monotonic_s() + wait_s
+        event = asyncio.Event()
+        self._waiting.add(event)
+        try:
+            while True:
+                event.clear()
+                page = await self._store.events(team_id, position=position, limit=limit, event_types=event_types)
+                left_s = deadline_s - self._clock.monotonic_s()
+                if page.data or left_s <= 0:
+                    return page
+                position = page.next_position
+                try:
+                    await asyncio.wait_for(event.wait(), min(left_s, POLL_S))
+                except TimeoutError:
+                    continue
+        finally:
+            self._waiting.discard(event)

@@ -1,0 +1,69 @@
+"""Pulling reports and inbound messages: what is pulled exists nowhere else, so it is stored before it is read."""
+
+from typing import Final, Literal
+
+import msgspec
+
+from relay.domain.accounts import Account
+from relay.domain.errors import StoreUnavailable
+from relay.domain.ids import RawId
+from relay.domain.provider import BodyKind, PullFailed, RawBody
+from relay.ports import Clock, Entropy, PendingRaw, Provider, Spool, Store
+from relay.services.receive import Apply
+
+PullOutcome = Literal["rows", "empty", "refused", "unreadable", "failed", "spooled"]
+_OK: Final = range(200, 300)
+
+
+class PullResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What one pull brought. ``rows`` by what they did. Pull again at once only after ``rows``."""
+
+    outcome: PullOutcome
+    rows: dict[str, int]
+    detail: str | None
+    seconds: float
+
+
+class Pull:
+    """The use case of the pull worker; the caller sees to it that one runs per account and kind."""
+
+    def __init__(
+        self, store: Store, provider: Provider, apply: Apply, spool: Spool, clock: Clock, entropy: Entropy
+    ) -> None:
+        self._store = store
+        self._provider = provider
+        self._apply = apply
+        self._spool = spool
+        self._clock = clock
+        self._entropy = entropy
+
+    async def once(self, account: Account, kind: BodyKind) -> PullResult:
+        """Ask once. Raises StoreUnavailable when what came could be kept neither in the store nor in the spool."""
+        started_s = self._clock.monotonic_s()
+        pulled = await self._provider.pull(account, kind)
+        seconds = self._clock.monotonic_s() - started_s
+        if isinstance(pulled, PullFailed):
+            return PullResult(outcome="failed", rows={}, detail=pulled.why, seconds=seconds)
+        raw = RawBody(
+            kind=kind,
+            source="pull",
+            content_type=pulled.content_type,
+            query=b"",
+            body=pulled.body,
+            received_ms=self._clock.now_ms(),
+        )
+        item = PendingRaw(id=RawId(self._entropy.new_id("raw_")), account_id=account.id, raw=raw)
+        try:
+            await self._store.store_raw(account.id, raw, item.id)
+        except StoreUnavailable:
+            await self._spool.append(item)
+            return PullResult(outcome="spooled", rows={}, detail=None, seconds=seconds)
+        result = await self._apply.apply(item)
+        outcome: PullOutcome = "empty"
+        if result.rows:
+            outcome = "rows"
+        elif result.result == "quarantined":
+            outcome = "unreadable"
+        elif pulled.http_status not in _OK:
+            outcome = "refused"
+        return PullResult(outcome=outcome, rows=result.rows, detail=str(pulled.http_status), seconds=seconds)

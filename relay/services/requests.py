@@ -1,0 +1,78 @@
+"""What callers ask for, already checked for shape; the API decodes into these, the CLI builds them."""
+
+import msgspec
+
+from relay.domain.accounts import CodeRule, PwdCase
+from relay.domain.ids import AccountId, TeamId
+from relay.domain.states import Category, OnUnconfirmed
+from relay.domain.teams import Mode, RecipientLimit, Scope
+
+
+class SendRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Send ``text`` to the numbers in ``to`` (as written by the caller). Times in milliseconds since 1970."""
+
+    to: list[str]
+    text: str
+    extension: str | None = None
+    reference: str | None = None
+    metadata: dict[str, str] = {}
+    category: Category = "notice"
+    on_unconfirmed: OnUnconfirmed = "hold"
+    send_at_ms: int | None = None
+    expires_ms: int | None = None
+
+
+class EndpointRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Create a webhook endpoint."""
+
+    url: str
+    event_types: list[str] = []
+    extensions: list[str] = []
+    description: str | None = None
+    headers: dict[str, str] = {}
+    max_in_flight: int = 16
+
+
+class AccountRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Create a provider account. Exactly one of ``password`` and ``password_md5``."""
+
+    name: str
+    base_url: str
+    account: str
+    password: str | None = None
+    password_md5: str | None = None
+    pwd_case: PwdCase = "lower"
+    max_mobiles: int = 3000
+    requests_per_s: float = 10.0
+    connections: int = 20
+    timeout_s: float = 30.0
+    pull_reports: bool = True
+    pull_inbound: bool = True
+    pull_interval_s: float = 30.0
+    callback_allow: list[str] = []
+    callback_proxies: int = 0
+    weight: int = 1
+    task_id_dedup: bool = False
+    codes: dict[str, CodeRule] = {}
+
+
+class TeamRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Create a team."""
+
+    name: str
+    signature: str | None = None
+    accounts: list[AccountId] = []
+    extensions: list[str] = []
+    quota_units_per_day: int | None = None
+    requests_per_s: float | None = None
+    recipient_limits: dict[Category, RecipientLimit] = {}
+
+
+class KeyRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Create an API key. ``team_id`` None only with the scope ``admin``."""
+
+    team_id: TeamId | None
+    scopes: list[Scope]
+    mode: Mode = "live"
+    expires_ms: int | None = None
+    name: str | None = None

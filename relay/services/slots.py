@@ -1,0 +1,73 @@
+"""Per account: how many submissions may run at once, and how many may start per second."""
+
+from relay.domain.accounts import Account
+from relay.domain.ids import AccountId
+from relay.ports import Clock
+from relay.services.limits import Window
+
+
+class Gate:
+    """One account's slots. A start takes a connection and a place in the rate; the connection comes back at the end.
+
+    ``backlog``: due submissions wait in the store; while they do, nothing that is new may overtake them.
+    """
+
+    def __init__(self, connections: int, requests_per_s: float, clock: Clock) -> None:
+        self.backlog = False
+        self._clock = clock
+        self._connections = connections
+        self._running = 0
+        self._per_s = requests_per_s
+        self._window = Window(requests_per_s)
+
+    def fit(self, connections: int, requests_per_s: float) -> None:
+        """Take over changed limits."""
+        self._connections = connections
+        if requests_per_s != self._per_s:
+            self._per_s = requests_per_s
+            self._window = Window(requests_per_s)
+
+    @property
+    def running(self) -> int:
+        """Connections in use."""
+        return self._running
+
+    def take(self) -> bool:
+        """Start one, if both limits allow it now."""
+        if self._running >= self._connections or not self._window.take(self._clock.monotonic_s()):
+            return False
+        self._running += 1
+        return True
+
+    def give_back(self) -> None:
+        """What was taken was not started after all."""
+        self._running -= 1
+        self._window.give_back()
+
+    def end(self) -> None:
+        """One that was started has ended."""
+        self._running -= 1
+
+    def wait_s(self) -> float | None:
+        """Seconds until the rate allows a start; None when a connection must come free first."""
+        if self._running >= self._connections:
+            return None
+        return self._window.wait_s(self._clock.monotonic_s())
+
+
+class Gates:
+    """The gates of all accounts."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._gates: dict[AccountId, Gate] = {}
+
+    def of(self, account: Account) -> Gate:
+        """This account's gate, with its present limits."""
+        gate = self._gates.get(account.id)
+        if gate is None:
+            gate = Gate(account.connections, account.requests_per_s, self._clock)
+            self._gates[account.id] = gate
+        else:
+            gate.fit(account.connections, account.requests_per_s)
+        return gate

@@ -1,0 +1,62 @@
+"""One attempt of one submission: sent once, its outcome stored."""
+
+import msgspec
+
+from relay.domain.errors import StoreUnavailable
+from relay.domain.messages import SubmissionWork
+from relay.domain.provider import NotSent, SendOutcome
+from relay.domain.retry import submit_delay_ms
+from relay.domain.times import SECOND_MS
+from relay.ports import Clock, Entropy, FinishedSubmission, Provider, Store
+from relay.services.accounts import AccountBook
+
+_STORE_AGAIN_S = (0.1, 0.5, 1.0, 2.0, 5.0)
+
+
+class SubmitAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """What one attempt came to. ``seconds``: the provider's part of it."""
+
+    outcome: SendOutcome
+    finished: FinishedSubmission
+    account_name: str
+    seconds: float
+
+
+class Submit:
+    """The use case of the submit worker."""
+
+    def __init__(self, store: Store, provider: Provider, accounts: AccountBook, clock: Clock, entropy: Entropy) -> None:
+        self._store = store
+        self._provider = provider
+        self._accounts = accounts
+        self._clock = clock
+        self._entropy = entropy
+
+    async def attempt(self, work: SubmissionWork) -> SubmitAttempt:
+        """Send once and store the outcome, however long the store is away: the knowledge exists nowhere else."""
+        account = self._accounts.get(work.account_id)
+        started_s = self._clock.monotonic_s()
+        if account is None:
+            raise LookupError(f"account {work.account_id} is not known")
+        outcome = await self._provider.send(account, work)
+        seconds = self._clock.monotonic_s() - started_s
+        now_ms = self._clock.now_ms()
+        delay_ms = submit_delay_ms(work.attempt, self._entropy.jitter())
+        if isinstance(outcome, NotSent) and outcome.retry_after_s is not None:
+            delay_ms = max(delay_ms, int(outcome.retry_after_s * SECOND_MS))
+        resend = work.on_unconfirmed == "resend" or account.task_id_dedup
+        finished = await self._finish(work, outcome, now_ms, now_ms + delay_ms, resend=resend)
+        return SubmitAttempt(outcome=outcome, finished=finished, account_name=account.name, seconds=seconds)
+
+    async def _finish(
+        self, work: SubmissionWork, outcome: SendOutcome, now_ms: int, retry_due_ms: int, *, resend: bool
+    ) -> FinishedSubmission:
+        failures = 0
+        while True:
+            try:
+                return await self._store.finish_submission(
+                    work, outcome, now_ms=now_ms, retry_due_ms=retry_due_ms, resend=resend
+                )
+            except StoreUnavailable:
+                await self._clock.sleep(_STORE_AGAIN_S[min(failures, len(_STORE_AGAIN_S) - 1)])
+                failures += 1

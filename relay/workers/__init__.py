@@ -1,0 +1,9 @@
+"""Loops: they take work, call a use case, and log and count what came of it. One file a loop.
+
+supervisor.py   starts them, restarts what broke, stops them
+aftermath.py    what every commit sets going: deliveries to start, pollers to wake, numbers to count
+submit.py       submissions to the provider
+deliver.py      events to webhook endpoints
+pull.py         reports and inbound messages that the provider keeps for us
+upkeep.py       sweep, balances, left bodies, the spool, gauges
+"""

@@ -1,0 +1,93 @@
+"""Pulls: one puller per account and kind, which asks again at once while rows come."""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from relay.domain.ids import AccountId
+from relay.domain.provider import BodyKind
+from relay.domain.times import SECOND_MS
+from relay.ports import Clock
+from relay.services.accounts import AccountBook
+from relay.services.pull import Pull, PullResult
+from relay.telemetry.metrics import Metrics
+
+_LOOK_S: Final = 1.0
+
+log = structlog.get_logger("relay")
+
+
+class PullWorker:
+    """Pulls for every account that wants it."""
+
+    def __init__(self, pull: Pull, accounts: AccountBook, clock: Clock, metrics: Metrics) -> None:
+        self._pull = pull
+        self._accounts = accounts
+        self._clock = clock
+        self._metrics = metrics
+        self._due_s: dict[tuple[AccountId, BodyKind], float] = {}
+
+    async def run(self) -> None:
+        """Ask each account when its interval has passed; one account's silence delays no other."""
+        running: dict[tuple[AccountId, BodyKind], asyncio.Task[None]] = {}
+        try:
+            while True:
+                now_s = self._clock.monotonic_s()
+                for key in self._wanted():
+                    task = running.get(key)
+                    if task is not None and task.done():
+                        del running[key]
+                        # Raises what broke it, so that the supervisor tells.
+                        task.result()
+                        task = None
+                    if task is None and self._due_s.get(key, now_s) <= now_s:
+                        running[key] = asyncio.create_task(self._round(*key))
+                await self._clock.sleep(min(_LOOK_S, self._wait_s(now_s)))
+        finally:
+            for task in running.values():
+                task.cancel()
+            await asyncio.gather(*running.values(), return_exceptions=True)
+
+    def _wanted(self) -> list[tuple[AccountId, BodyKind]]:
+        wanted: list[tuple[AccountId, BodyKind]] = []
+        for account in self._accounts.all():
+            if account.disabled:
+                continue
+            if account.pull_reports:
+                wanted.append((account.id, "report"))
+            if account.pull_inbound:
+                wanted.append((account.id, "mo"))
+        return wanted
+
+    def _wait_s(self, now_s: float) -> float:
+        return max(0.01, min((due_s - now_s for due_s in self._due_s.values() if due_s > now_s), default=_LOOK_S))
+
+    async def _round(self, account_id: AccountId, kind: BodyKind) -> None:
+        """Pull while rows come, then note when to ask again."""
+        account = self._accounts.get(account_id)
+        if account is None:
+            return
+        try:
+            while True:
+                result = await self._pull.once(account, kind)
+                self._tell(account_id, account.name, kind, result)
+                if result.outcome != "rows":
+                    return
+        finally:
+            self._due_s[account_id, kind] = self._clock.monotonic_s() + account.pull_interval_s
+
+    def _tell(self, account_id: AccountId, name: str, kind: BodyKind, result: PullResult) -> None:
+        self._metrics.upstream_called(name, kind, result.outcome, result.seconds)
+        for row_result, number in result.rows.items():
+            self._metrics.callback_rows(kind, row_result, number)
+        write = log.debug if result.outcome == "empty" else log.info
+        write(
+            "pull.done",
+            account_id=account_id,
+            kind=kind,
+            outcome=result.outcome,
+            rows=result.rows,
+            detail=result.detail,
+            duration_ms=round(result.seconds * SECOND_MS),
+        )

@@ -1,0 +1,184 @@
+"""Submissions on their way to the provider."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from relay.domain.accounts import Account
+from relay.domain.ids import AccountId, MessageId
+from relay.domain.messages import SubmissionWork
+from relay.domain.provider import Accepted, NotSent, Refused, SendOutcome, Unconfirmed
+from relay.domain.times import SECOND_MS
+from relay.ports import Clock, Entropy, Store, StoredEffects
+from relay.services.accounts import AccountBook
+from relay.services.slots import Gates
+from relay.services.submit import Submit, SubmitAttempt
+from relay.telemetry.metrics import Metrics
+
+IDLE_S: Final = 1.0
+"""How often the store is asked although nothing says that work waits: another process may have left some."""
+MOST_AT_ONCE: Final = 64
+_CLAIM_BYTES: Final = 12
+
+log = structlog.get_logger("relay")
+
+
+class SubmitWorker:
+    """Starts what was just stored, and claims what waited, was put back, or was left by a dead process."""
+
+    def __init__(
+        self,
+        store: Store,
+        submit: Submit,
+        accounts: AccountBook,
+        gates: Gates,
+        clock: Clock,
+        entropy: Entropy,
+        metrics: Metrics,
+        *,
+        lease_s: float,
+        set_going: Callable[[StoredEffects], None],
+        settled: Callable[[MessageId], None],
+    ) -> None:
+        self._store = store
+        self._submit = submit
+        self._accounts = accounts
+        self._gates = gates
+        self._clock = clock
+        self._entropy = entropy
+        self._metrics = metrics
+        self._lease_s = lease_s
+        self._set_going = set_going
+        self._settled = settled
+        self._event = asyncio.Event()
+        self._running: set[asyncio.Task[None]] = set()
+        self.stopping = False
+
+    def start(self, work: SubmissionWork) -> None:
+        """Send it now; its slot is taken."""
+        task = asyncio.create_task(self._attempt(work))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    def wake(self, account_id: AccountId) -> None:
+        """Something of this account waits in the store."""
+        self._event.set()
+
+    async def run(self) -> None:
+        """Claim and start, for ever."""
+        while not self.stopping:
+            self._event.clear()
+            wait_s = IDLE_S
+            for account in self._accounts.all():
+                if not account.disabled:
+                    wait_s = min(wait_s, await self._pump(account))
+            try:
+                await asyncio.wait_for(self._event.wait(), max(wait_s, 0.001))
+            except TimeoutError:
+                continue
+
+    async def drain(self, seconds: float) -> int:
+        """Start nothing more from the store; wait for what runs. How many were cut off (they end as unconfirmed)."""
+        self.stopping = True
+        self._event.set()
+        if not self._running:
+            return 0
+        _, left = await asyncio.wait(self._running, timeout=seconds)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        return len(left)
+
+    async def _pump(self, account: Account) -> float:
+        """Start what is due and has a slot. Seconds until there may be more to do."""
+        gate = self._gates.of(account)
+        now_ms = self._clock.now_ms()
+        due_ms = await self._store.next_submission_due_ms(account.id)
+        if due_ms is None:
+            gate.backlog = False
+            return IDLE_S
+        if due_ms > now_ms:
+            gate.backlog = False
+            return (due_ms - now_ms) / SECOND_MS
+        gate.backlog = True
+        taken = 0
+        while taken < MOST_AT_ONCE and gate.take():
+            taken += 1
+        if taken:
+            started = 0
+            try:
+                works = await self._store.claim_submissions(
+                    account.id,
+                    taken,
+                    claim=self._entropy.token(_CLAIM_BYTES),
+                    now_ms=now_ms,
+                    lease_until_ms=now_ms + int((self._lease_s + account.timeout_s) * SECOND_MS),
+                )
+                started = len(works)
+            finally:
+                for _ in range(taken - started):
+                    gate.give_back()
+            for work in works:
+                self.start(work)
+            gate.backlog = started == taken
+            if not gate.backlog:
+                return 0.0 if started else IDLE_S
+        wait_s = gate.wait_s()
+        return IDLE_S if wait_s is None else wait_s
+
+    async def _attempt(self, work: SubmissionWork) -> None:
+        account = self._accounts.get(work.account_id)
+        try:
+            attempt = await self._submit.attempt(work)
+        except Exception:
+            # The lease ends by itself, and the sweep then takes the submission for what it is: unconfirmed.
+            log.exception("submission.broke", submission_id=work.id, message_id=work.message_id)
+            return
+        finally:
+            if account is not None:
+                gate = self._gates.of(account)
+                gate.end()
+                if gate.backlog:
+                    self._event.set()
+        self._set_going(attempt.finished.effects)
+        self._settled(work.message_id)
+        if attempt.finished.retry_due_ms is not None:
+            self._event.set()
+        self._tell(work, attempt)
+
+    def _tell(self, work: SubmissionWork, attempt: SubmitAttempt) -> None:
+        outcome, code, why = describe(attempt.outcome)
+        self._metrics.upstream_called(attempt.account_name, "send", outcome, attempt.seconds)
+        due_ms = attempt.finished.retry_due_ms
+        log.info(
+            "submission.attempted",
+            submission_id=work.id,
+            message_id=work.message_id,
+            team_id=work.team_id,
+            account_id=work.account_id,
+            category=work.category,
+            attempt=work.attempt,
+            recipients=len(work.mobiles),
+            outcome=outcome,
+            code=code,
+            why=why,
+            status=attempt.finished.status,
+            fenced=attempt.finished.fenced,
+            duration_ms=round(attempt.seconds * SECOND_MS),
+            next_due_in_s=None if due_ms is None else round((due_ms - self._clock.now_ms()) / SECOND_MS, 1),
+        )
+
+
+def describe(outcome: SendOutcome) -> tuple[str, str | None, str | None]:
+    """Outcome, the provider's code, and why, in the words of metrics and logs."""
+    match outcome:
+        case Accepted():
+            return "accepted", outcome.code, None
+        case Refused():
+            return "refused", outcome.code, outcome.reason
+        case NotSent():
+            return "not_sent", outcome.code, outcome.why
+        case Unconfirmed():
+            return "unconfirmed", None, outcome.why

@@ -1,0 +1,57 @@
+"""Keeps loops running: a loop that breaks is logged, counted and started again."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+
+from relay.domain.errors import StoreUnavailable
+from relay.ports import Clock
+from relay.telemetry.metrics import Metrics
+
+_FIRST_PAUSE_S: Final = 0.1
+_LONGEST_PAUSE_S: Final = 10.0
+_STEADY_S: Final = 30.0
+"""A loop that ran so long before it broke is started again after the first pause."""
+
+log = structlog.get_logger("relay")
+
+
+class Supervisor:
+    """The loops of this process."""
+
+    def __init__(self, clock: Clock, metrics: Metrics) -> None:
+        self._clock = clock
+        self._metrics = metrics
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def keep(self, name: str, loop: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+        """Run ``loop`` until ``stop``, again and again when it ends or breaks."""
+        task = asyncio.create_task(self._keep(name, loop), name=f"relay-{name}")
+        self._tasks.append(task)
+        return task
+
+    async def stop(self) -> None:
+        """Cancel every loop and wait until it has ended."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    async def _keep(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            started_s = self._clock.monotonic_s()
+            try:
+                await loop()
+            except StoreUnavailable as error:
+                log.warning("loop.store_unavailable", loop=name, reason=str(error), next_start_in_s=pause_s)
+            except Exception:
+                # The one place that may catch everything: nothing above would start the loop again.
+                log.exception("loop.broke", loop=name, next_start_in_s=pause_s)
+            self._metrics.loop_restarted(name)
+            if self._clock.monotonic_s() - started_s > _STEADY_S:
+                pause_s = _FIRST_PAUSE_S
+            await self._clock.sleep(pause_s)
+            pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)

@@ -1,0 +1,176 @@
+"""Small loops that keep things in order."""
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import structlog
+
+from relay.domain.errors import StoreUnavailable
+from relay.domain.ids import MessageId
+from relay.domain.provider import Balance
+from relay.domain.times import SECOND_MS
+from relay.ports import Clock, PendingRaw, Store, StoredEffects
+from relay.services.accounts import AccountBook
+from relay.services.balance import Balances
+from relay.services.receive import Apply
+from relay.telemetry.metrics import Metrics
+
+_SWEEP_BATCH: Final = 500
+_RAW_BATCH: Final = 100
+_ACCOUNTS_S: Final = 5.0
+_LEFT_S: Final = 5.0
+_SPOOL_S: Final = 0.5
+_GAUGES_S: Final = 5.0
+
+log = structlog.get_logger("relay")
+
+
+class ReplayableSpool(Protocol):
+    """What the upkeep needs of the spool."""
+
+    @property
+    def depth(self) -> int: ...
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    @property
+    def oldest_ms(self) -> int | None: ...
+
+    async def replay(self, apply: Callable[[PendingRaw], object]) -> int:
+        """Apply what waits, oldest first; how many."""
+
+
+class Upkeep:
+    """The loops; each method runs for ever."""
+
+    def __init__(
+        self,
+        store: Store,
+        accounts: AccountBook,
+        balances: Balances,
+        apply: Apply,
+        spool: ReplayableSpool,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        set_going: Callable[[StoredEffects], None],
+        settled: Callable[[MessageId], None],
+        sweep_interval_s: float,
+        told_after_s: float,
+        no_report_after_s: float,
+        balance_interval_s: float,
+        idempotency_keep_s: float,
+    ) -> None:
+        self._store = store
+        self._accounts = accounts
+        self._balances = balances
+        self._apply = apply
+        self._spool = spool
+        self._clock = clock
+        self._metrics = metrics
+        self._set_going = set_going
+        self._settled = settled
+        self._sweep_interval_s = sweep_interval_s
+        self._told_after_ms = int(told_after_s * SECOND_MS)
+        self._no_report_after_ms = int(no_report_after_s * SECOND_MS)
+        self._balance_interval_s = balance_interval_s
+        self._keep_ms = int(idempotency_keep_s * SECOND_MS)
+
+    async def sweep(self) -> None:
+        """End what waited too long."""
+        while True:
+            more = True
+            while more:
+                more = await self.sweep_once()
+            await self._clock.sleep(self._sweep_interval_s)
+
+    async def sweep_once(self) -> bool:
+        """One batch; True when there may be more."""
+        now_ms = self._clock.now_ms()
+        swept = await self._store.sweep(
+            now_ms,
+            told_after_ms=self._told_after_ms,
+            no_report_after_ms=self._no_report_after_ms,
+            forget_keys_before_ms=now_ms - self._keep_ms,
+            limit=_SWEEP_BATCH,
+        )
+        self._set_going(swept.effects)
+        for message_id in swept.settled:
+            self._settled(message_id)
+        if swept.settled:
+            log.info(
+                "sweep.done",
+                expired=swept.expired,
+                lapsed=swept.lapsed,
+                told_unconfirmed=swept.told_unconfirmed,
+                no_report=swept.no_report,
+            )
+        return swept.more
+
+    async def accounts(self) -> None:
+        """See accounts that another process has changed."""
+        while True:
+            await self._accounts.refresh()
+            await self._clock.sleep(_ACCOUNTS_S)
+
+    async def balances(self) -> None:
+        """Ask every account for its balance, now and then."""
+        while True:
+            for account in self._accounts.all():
+                ready = self._accounts.get(account.id)
+                if ready is None or ready.disabled:
+                    continue
+                asked = await self._balances.ask(ready)
+                known = isinstance(asked.answer, Balance)
+                self._metrics.upstream_called(
+                    account.name, "queryBalance", "accepted" if known else "failed", asked.seconds
+                )
+                if isinstance(asked.answer, Balance):
+                    self._metrics.balance(account.name, asked.answer.amount, asked.answer.prepaid)
+                else:
+                    log.warning("balance.unknown", account_id=account.id, code=asked.answer.code, why=asked.answer.why)
+            await self._clock.sleep(self._balance_interval_s)
+
+    async def left_bodies(self) -> None:
+        """Apply bodies that were pulled and stored, but not applied before their process died."""
+        while True:
+            pending = await self._store.pending_raw(_RAW_BATCH)
+            for item in pending:
+                result = await self._apply.apply(item)
+                log.info(
+                    "body.applied_late", raw_id=item.id, kind=item.raw.kind, result=result.result, rows=result.rows
+                )
+            if len(pending) < _RAW_BATCH:
+                await self._clock.sleep(_LEFT_S)
+
+    async def spool(self) -> None:
+        """Apply what was spooled, once the store is back."""
+        while True:
+            if self._spool.depth:
+                await self._replay()
+            await self._clock.sleep(_SPOOL_S)
+
+    async def _replay(self) -> None:
+        before = self._spool.depth
+        try:
+            await self._spool.replay(self._apply.apply)
+        except StoreUnavailable as error:
+            log.warning("spool.waits", depth=self._spool.depth, reason=str(error))
+        applied = before - self._spool.depth
+        if applied > 0:
+            log.info("spool.replayed", bodies=applied, depth=self._spool.depth)
+
+    async def gauges(self) -> None:
+        """Queue depths and the spool, for the metrics."""
+        while True:
+            now_ms = self._clock.now_ms()
+            oldest_ms = self._spool.oldest_ms
+            self._metrics.spool(
+                self._spool.depth,
+                self._spool.size_bytes,
+                0.0 if oldest_ms is None else max(0, now_ms - oldest_ms) / SECOND_MS,
+            )
+            for queue in await self._store.queue_depths(now_ms):
+                self._metrics.queue(queue.queue, queue.depth, queue.oldest_due_age_s)
+            await self._clock.sleep(_GAUGES_S)
