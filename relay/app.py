@@ -24,6 +24,7 @@ from relay import provider as providers
 from relay.api.app import create_app
 from relay.api.services import ApiServices, ApiSettings
 from relay.config import Settings
+from relay.console import create_console
 from relay.domain.accounts import SANDBOX_URL, Account
 from relay.domain.errors import ConfigError, StoreInUse
 from relay.domain.ids import AccountId
@@ -205,6 +206,7 @@ class Gateway:
                 development=development,
                 version=relay.__version__,
             ),
+            mounts={"/console": create_console()},
         )
         self._supervisor = Supervisor(clock, self.metrics)
 
