@@ -1,6 +1,6 @@
 """Small loops that keep things in order."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 import structlog
@@ -37,7 +37,7 @@ class ReplayableSpool(Protocol):
     @property
     def oldest_ms(self) -> int | None: ...
 
-    async def replay(self, apply: Callable[[PendingRaw], object]) -> int:
+    async def replay(self, apply: Callable[[PendingRaw], Awaitable[object]]) -> int:
         """Apply what waits, oldest first; how many."""
 
 

@@ -141,7 +141,7 @@ def move(
         for start in range(0, len(recipients), MAX_RECIPIENTS)
     ]
     moved: dict[str, int] = dict(_NO_MOVE)
-    moved.update(deltas)
+    moved.update(deltas.items())
     counted = yield from db.row("states.move", message=row.message, events=len(chunks), **moved)
     if counted is None:
         raise LookupError(f"message {row.message_id} has no state")
