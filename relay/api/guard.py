@@ -1,0 +1,66 @@
+"""What must hold before a handler runs: an acceptable answer, a key with the scope, the team's rate, not draining."""
+
+import math
+from typing import Final
+
+from relay.api.call import Call
+from relay.api.operations import Operation
+from relay.api.preferences import accepts
+from relay.api.queries import NoQuery
+from relay.domain.errors import Draining, NotAcceptable, RateExceeded, ScopeMissing, Unauthenticated
+from relay.domain.teams import Principal, Scope
+from relay.services.limits import RateState
+
+_DRAIN_AGAIN_S: Final = 2.0
+_JSON: Final = "application/json"
+
+
+async def admit(call: Call, operation: Operation) -> None:
+    """Let the call through with its principal in the exchange, or raise the refusal."""
+    if operation.scope is None:
+        return
+    if not accepts(call.header(b"accept"), _JSON):
+        raise NotAcceptable(f"The answer is {_JSON}; accept that, or */*.")
+    principal = await call.services.authenticate.principal(_secret(call))
+    call.exchange.principal = principal
+    _check_scope(principal, operation.scope)
+    _take_rate(call, principal)
+    if operation.creates and call.services.readiness.draining:
+        raise Draining("This replica is about to stop; send the request again.", retry_after_s=_DRAIN_AGAIN_S)
+    if operation.query is NoQuery:
+        call.query(NoQuery)
+
+
+def _secret(call: Call) -> str:
+    header = call.header(b"authorization")
+    if header is None:
+        raise Unauthenticated("Send the header 'Authorization: Bearer <key>'.")
+    scheme, _, secret = header.partition(" ")
+    if scheme.lower() != "bearer" or not secret.strip():
+        raise Unauthenticated("The Authorization header must read 'Bearer <key>'.")
+    return secret.strip()
+
+
+def _check_scope(principal: Principal, scope: Scope) -> None:
+    if scope != "admin" and principal.team is None:
+        raise ScopeMissing(
+            f"This is a platform key; the operation belongs to a team and needs one of its keys with the scope {scope}."
+        )
+    if scope == "admin" and principal.team is not None:
+        raise ScopeMissing("This is the key of a team; the operation needs a platform key with the scope admin.")
+    if scope not in principal.scopes:
+        raise ScopeMissing(f"This key does not have the scope {scope}.")
+
+
+def _take_rate(call: Call, principal: Principal) -> None:
+    team = principal.team
+    if team is None:
+        return
+    try:
+        call.exchange.rate = call.services.rates.take(team)
+    except RateExceeded as error:
+        per_s = team.requests_per_s or 1.0
+        call.exchange.rate = RateState(
+            limit=max(1, math.ceil(per_s)), remaining=0, reset_s=error.retry_after_s or 1 / per_s
+        )
+        raise

@@ -1,0 +1,1 @@
+"""One file a resource: handlers, and OPERATIONS, the specification that makes them routes."""

@@ -1,0 +1,90 @@
+"""Teams, for the platform team."""
+
+from typing import Final
+
+import msgspec
+
+from relay.api.admin_inputs import TeamInput, team_request
+from relay.api.call import Call, created, found
+from relay.api.exchange import Answer
+from relay.api.lists import ListOf, page_answer, page_of
+from relay.api.operations import Operation, Respond
+from relay.api.queries import PageQuery
+from relay.domain.errors import AlreadyExists
+from relay.domain.teams import TeamView, view_of
+
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+async def create_team(call: Call) -> Answer:
+    """Add a team."""
+    wanted, body = await call.json(TeamInput)
+    request = team_request(wanted)
+    use = call.key_use(body)
+    with call.services.in_flight.enter(use):
+        return created(call, await call.services.administer.create_team(request, use, _ENCODER.encode))
+
+
+async def list_teams(call: Call) -> Answer:
+    """Teams, newest first."""
+    position, limit = page_of("teams", call.query(PageQuery))
+    page = await call.services.store.teams(position=position, limit=limit)
+    views = [view_of(team) for team in page.data]
+    return page_answer("teams", views, page.next_position, path=call.path, query=call.raw_query)
+
+
+async def get_team(call: Call) -> Answer:
+    """One team."""
+    team = await call.services.store.team(call.parameter("team_id"))
+    return found(None if team is None else view_of(team), "team")
+
+
+OPERATIONS: Final = (
+    Operation(
+        id="createTeam",
+        method="POST",
+        path="/v1/admin/teams",
+        tag="Platform",
+        summary="Add a team",
+        scope="admin",
+        run=create_team,
+        body=TeamInput,
+        body_examples={
+            "plain": {"name": "orders"},
+            "limited": {
+                "name": "orders",
+                "signature": "【示例】",
+                "extensions": ["101"],
+                "quota_units_per_day": 100000,
+                "requests_per_s": 50,
+                "recipient_limits": {"otp": {"per_minute": 1, "per_day": 10}},
+            },
+        },
+        creates=True,
+        answers=(
+            Respond(status=201, description="Created.", body=TeamView, headers=("Location", "Idempotent-Replayed")),
+        ),
+        refusals=(AlreadyExists,),
+    ),
+    Operation(
+        id="listTeams",
+        method="GET",
+        path="/v1/admin/teams",
+        tag="Platform",
+        summary="List teams, newest first",
+        scope="admin",
+        run=list_teams,
+        query=PageQuery,
+        answers=(Respond(status=200, description="One page.", body=ListOf[TeamView], headers=("Link",)),),
+    ),
+    Operation(
+        id="getTeam",
+        method="GET",
+        path="/v1/admin/teams/{team_id}",
+        tag="Platform",
+        summary="Look up a team",
+        scope="admin",
+        run=get_team,
+        answers=(Respond(status=200, description="The team.", body=TeamView),),
+    ),
+)

@@ -1,0 +1,51 @@
+"""All operations: what is not here is not served, and is not in the document."""
+
+from typing import Final
+
+from relay.api.operations import Operation
+from relay.api.routes import (
+    accounts,
+    balance,
+    callbacks,
+    deliveries,
+    docs,
+    endpoints,
+    events,
+    health,
+    inbound,
+    keys,
+    messages,
+    teams,
+)
+
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    *messages.OPERATIONS,
+    *inbound.OPERATIONS,
+    *balance.OPERATIONS,
+    *endpoints.OPERATIONS,
+    *deliveries.OPERATIONS,
+    *events.OPERATIONS,
+    *callbacks.OPERATIONS,
+    *accounts.OPERATIONS,
+    *teams.OPERATIONS,
+    *keys.OPERATIONS,
+    *health.OPERATIONS,
+    *docs.OPERATIONS,
+)
+
+PUBLIC: Final = frozenset(
+    {
+        "pushReportsCallback",
+        "getReportsCallback",
+        "pushInboundCallback",
+        "getInboundCallback",
+        "livez",
+        "readyz",
+        "metrics",
+        "openapi",
+        "docs",
+        "docsAsset",
+        "root",
+    }
+)
+"""The operations that ask for no key, each on purpose; a test holds the table against it."""

@@ -1,0 +1,231 @@
+"""The API over real services and a real SQLite file; only provider, submit worker and clock are stand-ins."""
+
+import shutil
+from collections.abc import AsyncIterator
+from datetime import timedelta, timezone
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+import msgspec
+import pytest
+
+from relay.api.app import create_app
+from relay.api.services import ApiServices, ApiSettings
+from relay.domain.accounts import SANDBOX_URL
+from relay.domain.errors import StoreUnavailable
+from relay.domain.ids import KeyId, TeamId
+from relay.domain.messages import SubmissionWork
+from relay.domain.provider import RawBody, Reading
+from relay.domain.teams import TEAM_SCOPES, KeyView, Mode, Scope, hash_secret, write_key
+from relay.domain.times import instant, instant_or_none
+from relay.ports import Idempotency, NewKey, PendingRaw, Provider
+from relay.services.accept import Accept
+from relay.services.accounts import AccountBook
+from relay.services.administer import Administer
+from relay.services.authenticate import Authenticate
+from relay.services.balance import Balances
+from relay.services.idempotency import InFlight
+from relay.services.limits import TeamRates
+from relay.services.poll import Poll
+from relay.services.readiness import Readiness
+from relay.services.receive import Apply, Receive
+from relay.services.requests import AccountRequest, TeamRequest
+from relay.services.slots import Gates
+from relay.services.subscribe import Subscribe
+from relay.services.wait import Wait
+from relay.store.migrate import migrate_sqlite
+from relay.store.queries import Queries
+from relay.store.script import Db
+from relay.store.sealing import KeyRing
+from relay.store.sqlite import SqliteDriver
+from relay.store.store import ScriptStore
+from relay.system import SystemEntropy
+from relay.telemetry.metrics import Metrics
+from relay.webhooks.egress import EgressPolicy
+
+NOW_MS = 1_795_000_000_000
+
+
+class MovedClock:
+    """Time stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.ms = NOW_MS
+
+    def now_ms(self) -> int:
+        return self.ms
+
+    def monotonic_s(self) -> float:
+        return self.ms / 1000
+
+    async def sleep(self, seconds: float) -> None:
+        self.ms += int(seconds * 1000)
+
+
+class BreakableStore(ScriptStore):
+    """The real store; while ``broken`` is set, plain reads and callbacks raise it."""
+
+    broken: Exception | None = None
+
+    async def messages(self, *args: Any, **kwargs: Any) -> Any:
+        if self.broken is not None:
+            raise self.broken
+        return await super().messages(*args, **kwargs)
+
+    async def receive_reports(self, *args: Any, **kwargs: Any) -> Any:
+        if self.broken is not None:
+            raise self.broken
+        return await super().receive_reports(*args, **kwargs)
+
+    async def keep_answer(self, idempotency: Idempotency) -> None:
+        if self.broken is not None:
+            raise self.broken
+        await super().keep_answer(idempotency)
+
+
+class SilentProvider:
+    """Keeps what it was given to read, and finds no rows in it."""
+
+    def __init__(self) -> None:
+        self.read: list[RawBody] = []
+
+    def read_reports(self, raw: RawBody) -> Reading[Any]:
+        self.read.append(raw)
+        return Reading(rows=(), unreadable=0, ignored_fields=0)
+
+    read_inbound = read_reports
+
+
+class Submissions:
+    """Keeps what was started."""
+
+    def __init__(self) -> None:
+        self.started: list[SubmissionWork] = []
+
+    def start(self, work: SubmissionWork) -> None:
+        self.started.append(work)
+
+    def wake(self, account_id: object) -> None:
+        pass
+
+
+class FullSpool:
+    """A spool that is as unavailable as the store."""
+
+    async def append(self, item: PendingRaw) -> None:
+        raise StoreUnavailable("the spool is full")
+
+
+class Gateway:
+    """An API, its clients, and what stands around it."""
+
+    def __init__(self, path: Path) -> None:
+        """``path`` is a migrated database."""
+        self.clock = MovedClock()
+        self.entropy = SystemEntropy()
+        ring = KeyRing({"k1": bytes(32)})
+        db = Db(Queries.load("sqlite"), self.entropy, None)
+        self.store = BreakableStore(SqliteDriver(path, db), ring)
+        self.accounts = AccountBook(self.store, self.clock, sandbox_for_live=True)
+        self.provider = SilentProvider()
+        self.submissions = Submissions()
+        self.metrics = Metrics()
+        store, clock, entropy = self.store, self.clock, self.entropy
+        provider = cast(Provider, self.provider)
+        egress = EgressPolicy(allow_loopback=False)
+        self.services = ApiServices(
+            authenticate=Authenticate(store, clock),
+            rates=TeamRates(clock),
+            accept=Accept(
+                store,
+                self.accounts,
+                Gates(clock),
+                self.submissions,
+                clock,
+                entropy,
+                lease_s=60.0,
+                ttl_s=86_400.0,
+                quota_zone=timezone(timedelta(hours=8)),
+            ),
+            wait=Wait(store, clock),
+            receive=Receive(Apply(store, provider, lambda _: None), self.accounts, FullSpool(), entropy),
+            administer=Administer(store, self.accounts, clock, entropy),
+            subscribe=Subscribe(store, egress, clock, entropy, lambda _: None),
+            poll=Poll(store, clock),
+            balances=Balances(store, provider, self.accounts, clock),
+            readiness=Readiness(store),
+            store=store,
+            in_flight=InFlight(),
+            clock=clock,
+        )
+        self.app = create_app(self.services, metrics=self.metrics, settings=ApiSettings())
+        self.team_id = TeamId("")
+        self.token = ""
+        self.client = self.with_key("")
+        self.admin = self.with_key("")
+
+    async def start(self) -> None:
+        """A sandbox account, a team without limits, and a client for each side."""
+
+        def render(view: object, token: str) -> bytes:
+            self.token = token
+            return b'{"id":""}'
+
+        await self.services.administer.create_account(
+            AccountRequest(name="sandbox", base_url=SANDBOX_URL, account="sandbox", password="sandbox"), None, render
+        )
+        self.team_id = await self.team("orders")
+        self.client = self.with_key(await self.key(self.team_id, TEAM_SCOPES))
+        self.admin = self.with_key(await self.key(None, ("admin",)))
+
+    async def team(self, name: str, requests_per_s: float | None = None) -> TeamId:
+        """Add a team."""
+        made = await self.services.administer.create_team(
+            TeamRequest(name=name, requests_per_s=requests_per_s), None, msgspec.json.encode
+        )
+        assert isinstance(made, bytes)
+        return TeamId(msgspec.json.decode(made)["id"])
+
+    async def key(
+        self, team_id: TeamId | None, scopes: tuple[Scope, ...], mode: Mode = "live", expires_ms: int | None = None
+    ) -> str:
+        """Add a key; its secret."""
+        secret = write_key("admin" if team_id is None else mode, self.entropy.token(32))
+        view = KeyView(
+            id=KeyId(self.entropy.new_id("key_")),
+            team_id=team_id,
+            name=None,
+            hint=secret[:12],
+            scopes=list(scopes),
+            mode=mode,
+            created_at=instant(self.clock.now_ms()),
+            expires_at=instant_or_none(expires_ms),
+        )
+        await self.store.create_key(NewKey(view=view, hash=hash_secret(secret)), None)
+        return secret
+
+    def with_key(self, secret: str, app: Any = None) -> httpx.AsyncClient:
+        """A client that carries this key; "" for none."""
+        return httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=cast(Any, app or self.app)),
+            base_url="http://relay.test",
+            headers={"authorization": f"Bearer {secret}"} if secret else {},
+        )
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated database, to be copied: migrating takes longer than most tests."""
+    path = tmp_path_factory.mktemp("api") / "relay.db"
+    migrate_sqlite(path)
+    return path
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path, empty_database: Path) -> AsyncIterator[Gateway]:
+    """A gateway with one team, one account, and nothing sent yet."""
+    gateway = Gateway(Path(shutil.copy(empty_database, tmp_path)))
+    await gateway.start()
+    yield gateway
+    await gateway.store.close()
