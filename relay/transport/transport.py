@@ -1,14 +1,15 @@
-"""The transport: httpx models in, httpcore's pool in the middle, httpx models out."""
+"""The transport: httpx models in, httpcore's connections in a pool of ours, httpx models out."""
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator
 
 import httpcore
 import httpx
 
 from relay.transport.failures import UnsentPoolTimeout, translated
 from relay.transport.network import CURRENT_REQUEST, Permit, PinnedBackend, Resolve, Written, resolve_by_system
+from relay.transport.pool import ConnectionPool
 
 
 class Transport(httpx.AsyncBaseTransport):
@@ -20,9 +21,8 @@ class Transport(httpx.AsyncBaseTransport):
     certifi's authorities.
     ``resolve`` is the system's resolver unless a test brings its own.
 
-    Raises httpx exceptions; those that are ``NothingSent`` too prove that no byte of the request was written. httpcore
-    1.0.9 tries a request again in one case only (ConnectionNotAvailable, raised before its first write), so a request
-    that met a connection which the server had just closed fails and is never repeated.
+    Raises httpx exceptions; those that are ``NothingSent`` too prove that no byte of the request was written. Nothing
+    is ever tried again: a request that met a connection which the server had just closed fails.
     """
 
     def __init__(
@@ -34,17 +34,10 @@ class Transport(httpx.AsyncBaseTransport):
         verify: ssl.SSLContext | None = None,
         resolve: Resolve = resolve_by_system,
     ) -> None:
-        # Decision: places are counted here because httpcore loses one of its own for good when a waiting request is
-        # cancelled at the moment that it is given a connection; with places of ours nobody ever waits in its queue.
         self._places = asyncio.Semaphore(max_connections)
-        self._pool = httpcore.AsyncConnectionPool(
+        self._pool = ConnectionPool(
+            keepalive_s=keepalive_s,
             ssl_context=httpx.create_ssl_context(trust_env=False) if verify is None else verify,
-            max_connections=max_connections,
-            max_keepalive_connections=max_connections,
-            keepalive_expiry=keepalive_s,
-            http1=True,
-            http2=False,
-            retries=0,
             network_backend=PinnedBackend(permit, resolve),
         )
 
@@ -53,19 +46,24 @@ class Transport(httpx.AsyncBaseTransport):
         written = Written()
         await self._take_place(request)
         token = CURRENT_REQUEST.set(written)
+        lease: _Lease | None = None
         answered = False
         try:
             with translated(written):
-                answer = await self._pool.handle_async_request(_to_httpcore(request))
+                asked = _to_httpcore(request)
+                lease = _Lease(self._pool, self._places, asked.url.origin)
+                answer = await lease.connection.handle_async_request(asked)
             answered = True
         finally:
             CURRENT_REQUEST.reset(token)
-            if not answered:
+            if lease is None:
                 self._places.release()
+            elif not answered:
+                await lease.end()
         return httpx.Response(
             status_code=answer.status,
             headers=answer.headers,
-            stream=_Body(answer, self._places.release),
+            stream=_Body(answer, lease),
             extensions=answer.extensions,
         )
 
@@ -96,12 +94,29 @@ def _to_httpcore(request: httpx.Request) -> httpcore.Request:
     )
 
 
-class _Body(httpx.AsyncByteStream):
-    """An answer's body; when it is closed its request gives its place back, once."""
+class _Lease:
+    """One request's connection and place, given back together, once."""
 
-    def __init__(self, answer: httpcore.Response, release: Callable[[], None]) -> None:
+    def __init__(self, pool: ConnectionPool, places: asyncio.Semaphore, origin: httpcore.Origin) -> None:
+        self._pool = pool
+        self._places = places
+        self._origin = origin
+        self.connection = pool.take(origin)
+
+    async def end(self) -> None:
+        """The exchange is over, well or badly."""
+        try:
+            await self._pool.give_back(self._origin, self.connection)
+        finally:
+            self._places.release()
+
+
+class _Body(httpx.AsyncByteStream):
+    """An answer's body; when it is closed its request is over."""
+
+    def __init__(self, answer: httpcore.Response, lease: _Lease) -> None:
         self._answer = answer
-        self._release = release
+        self._lease = lease
         self._closed = False
         self._written = Written()
         self._written.happened = True
@@ -121,4 +136,4 @@ class _Body(httpx.AsyncByteStream):
         try:
             await self._answer.aclose()
         finally:
-            self._release()
+            await self._lease.end()

@@ -21,6 +21,7 @@ from relay.transport.network import (
     Written,
     resolve_by_system,
 )
+from relay.transport.pool import ConnectionPool
 from tests.transport.certificates import Certificates
 from tests.transport.servers import Exchange, Handle, Server, resolve_to, serving
 
@@ -177,18 +178,25 @@ async def test_a_write_is_noted_even_when_it_fails() -> None:
 
 
 async def test_a_pool_that_tries_again_after_a_write_cannot_make_it_unsent() -> None:
-    class Repeating(httpcore.AsyncConnectionPool):
+    class Repeating(httpcore.AsyncHTTPConnection):
         """What httpcore does not do today: a lost request is tried again on a new connection."""
 
         async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
             try:
                 return await super().handle_async_request(request)
             except httpcore.RemoteProtocolError:
-                self._network_backend = PinnedBackend(lambda address: False, resolve_by_system)
-                return await super().handle_async_request(request)
+                refused = PinnedBackend(lambda address: False, resolve_by_system)
+                again = httpcore.AsyncHTTPConnection(request.url.origin, network_backend=refused)
+                return await again.handle_async_request(request)
+
+    class RepeatingPool(ConnectionPool):
+        def take(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
+            return Repeating(origin, network_backend=PinnedBackend(None, resolve_by_system))
 
     transport = Transport()
-    transport._pool = Repeating(network_backend=PinnedBackend(None, resolve_by_system))
+    transport._pool = RepeatingPool(
+        keepalive_s=1.0, ssl_context=ssl.create_default_context(), network_backend=httpcore.AnyIOBackend()
+    )
     async with serving(drop_after_reading) as server, httpx.AsyncClient(transport=transport) as client:
         with pytest.raises(httpx.ConnectError) as caught:
             await client.post(f"http://127.0.0.1:{server.port}/")

@@ -1,0 +1,26 @@
+"""The one composition root: everything is made and joined here, and nowhere else.
+
+gateway.py   ``Gateway``: all parts of the product in one process, joined; tests enter by this door too
+stores.py    opening and migrating the database
+serving.py   a gateway on a socket, from start to drain
+embedded.py  the sandbox provider inside a gateway, where test keys lead
+"""
+
+from relay.app.embedded import sandbox_account
+from relay.app.gateway import Gateway, Outside, open_gateway, system
+from relay.app.serving import Running, serve
+from relay.app.stores import load_key_ring, migrate, open_store, sqlite_path
+
+__all__ = [
+    "Gateway",
+    "Outside",
+    "Running",
+    "load_key_ring",
+    "migrate",
+    "open_gateway",
+    "open_store",
+    "sandbox_account",
+    "serve",
+    "sqlite_path",
+    "system",
+]

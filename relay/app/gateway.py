@@ -1,0 +1,250 @@
+"""``Gateway``: all parts of the product in one process, joined."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import httpx
+import structlog
+
+import relay
+from relay import provider as providers
+from relay.api.app import create_app
+from relay.api.services import ApiServices, ApiSettings
+from relay.app.stores import make_store, sqlite_path
+from relay.config import Settings
+from relay.console import create_console
+from relay.ports import Clock, Entropy, Poster, Provider
+from relay.services.accept import Accept
+from relay.services.accounts import AccountBook
+from relay.services.administer import Administer
+from relay.services.authenticate import Authenticate
+from relay.services.balance import Balances
+from relay.services.deliver import Deliver, Lanes
+from relay.services.idempotency import InFlight
+from relay.services.limits import TeamRates
+from relay.services.poll import Poll
+from relay.services.pull import Pull
+from relay.services.readiness import Readiness
+from relay.services.receive import Apply, Receive
+from relay.services.slots import Gates
+from relay.services.submit import Submit
+from relay.services.subscribe import Subscribe
+from relay.services.wait import Wait
+from relay.store.migrate import migrate_sqlite
+from relay.store.spool import Spool
+from relay.store.sqlite import FileLock
+from relay.store.store import ScriptStore
+from relay.system import SystemClock, SystemEntropy
+from relay.telemetry.metrics import Metrics
+from relay.transport import Transport
+from relay.webhooks import EgressPolicy, WebhookPoster
+from relay.workers.aftermath import Aftermath
+from relay.workers.deliver import DeliverWorker
+from relay.workers.pull import PullWorker
+from relay.workers.submit import SubmitWorker
+from relay.workers.supervisor import Supervisor
+from relay.workers.upkeep import Upkeep
+
+PROVIDER: Final = "form_v1"
+
+log = structlog.get_logger("relay")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outside:
+    """What is outside the process, for tests to replace."""
+
+    clock: Clock
+    entropy: Entropy
+    provider: Provider | None = None
+    poster: Poster | None = None
+
+
+def system() -> Outside:
+    """The real outside."""
+    return Outside(clock=SystemClock(), entropy=SystemEntropy())
+
+
+class Gateway:
+    """All parts, joined. ``start`` begins the work that goes on by itself, ``stop`` ends it in order."""
+
+    def __init__(self, settings: Settings, store: ScriptStore, lanes: Lanes, outside: Outside) -> None:
+        clock, entropy = outside.clock, outside.entropy
+        development = settings.env == "development"
+        self.settings = settings
+        self.store = store
+        self.clock = clock
+        self.metrics = Metrics()
+        self.spool = Spool(Path(settings.data_dir) / "spool")
+        self._clients: list[httpx.AsyncClient] = []
+        egress = EgressPolicy(
+            allow_loopback=development,
+            allow_cidrs=settings.egress_allow_cidrs,
+            allow_host_suffixes=settings.egress_allow_host_suffixes,
+        )
+        provider = outside.provider or providers.find(PROVIDER)(
+            self._client(Transport(max_connections=settings.submit_max_in_flight_total))
+        )
+        poster = outside.poster or WebhookPoster(
+            self._client(Transport(permit=egress.permits, max_connections=settings.delivery_max_in_flight_total)),
+            clock=clock,
+            egress=egress,
+            version=relay.__version__,
+        )
+        self.accounts = AccountBook(store, clock, sandbox_for_live=development)
+        gates = Gates(clock)
+        wait = Wait(store, clock)
+        poll = Poll(store, clock)
+        balances = Balances(store, provider, self.accounts, clock)
+        deliver = Deliver(store, poster, clock, entropy, timeout_s=settings.delivery_timeout_s)
+        self.deliver = DeliverWorker(
+            store,
+            deliver,
+            lanes,
+            clock,
+            entropy,
+            self.metrics,
+            max_in_flight_total=settings.delivery_max_in_flight_total,
+        )
+        aftermath = Aftermath(self.deliver, poll, wait, self.metrics)
+        self.deliver.set_going = aftermath
+        apply = Apply(store, provider, aftermath)
+        self.submit = SubmitWorker(
+            store,
+            Submit(store, provider, self.accounts, clock, entropy),
+            self.accounts,
+            gates,
+            clock,
+            entropy,
+            self.metrics,
+            lease_s=settings.lease_s,
+            set_going=aftermath,
+            settled=aftermath.settled,
+        )
+        self.pull = PullWorker(
+            Pull(store, provider, apply, self.spool, clock, entropy), self.accounts, clock, self.metrics
+        )
+        self.upkeep = Upkeep(
+            store,
+            self.accounts,
+            balances,
+            apply,
+            self.spool,
+            clock,
+            self.metrics,
+            set_going=aftermath,
+            settled=aftermath.settled,
+            sweep_interval_s=settings.sweep_interval_s,
+            told_after_s=settings.unconfirmed_event_after_s,
+            no_report_after_s=settings.no_report_after_s,
+            balance_interval_s=settings.balance_interval_s,
+            idempotency_keep_s=settings.idempotency_keep_s,
+        )
+        self.services = ApiServices(
+            authenticate=Authenticate(store, clock),
+            rates=TeamRates(clock),
+            accept=Accept(
+                store,
+                self.accounts,
+                gates,
+                self.submit,
+                clock,
+                entropy,
+                lease_s=settings.lease_s,
+                ttl_s=settings.message_ttl_s,
+                quota_zone=ZoneInfo(settings.quota_timezone),
+            ),
+            wait=wait,
+            receive=Receive(apply, self.accounts, self.spool, entropy),
+            administer=Administer(store, self.accounts, clock, entropy),
+            subscribe=Subscribe(store, egress, clock, entropy, self.deliver.changed),
+            poll=poll,
+            balances=balances,
+            readiness=Readiness(store),
+            store=store,
+            in_flight=InFlight(),
+            clock=clock,
+        )
+        self.app = create_app(
+            self.services,
+            metrics=self.metrics,
+            settings=ApiSettings(
+                public_url=settings.public_url or None,
+                body_bytes=settings.max_body_bytes,
+                callback_bytes=settings.max_callback_bytes,
+                development=development,
+                version=relay.__version__,
+            ),
+            mounts={"/console": create_console()},
+        )
+        self._supervisor = Supervisor(clock, self.metrics)
+        self._stopped = False
+
+    def _client(self, transport: Transport) -> httpx.AsyncClient:
+        client = httpx.AsyncClient(transport=transport, trust_env=False, follow_redirects=False)
+        self._clients.append(client)
+        return client
+
+    async def recover(self) -> None:
+        """Before anything is started: end the leases of the process that died, and know the accounts."""
+        await self.spool.start()
+        left = await self.store.recover(self.clock.now_ms())
+        if left:
+            log.warning("submissions.left_by_dead_process", submissions=left)
+        await self.accounts.refresh()
+
+    def start(self) -> None:
+        """Begin the loops."""
+        for name, loop in (
+            ("submit", self.submit.run),
+            ("deliver", self.deliver.run),
+            ("pull", self.pull.run),
+            ("sweep", self.upkeep.sweep),
+            ("balances", self.upkeep.balances),
+            ("left_bodies", self.upkeep.left_bodies),
+            ("spool", self.upkeep.spool),
+            ("accounts", self.upkeep.accounts),
+            ("gauges", self.upkeep.gauges),
+        ):
+            self._supervisor.keep(name, loop)
+
+    async def stop(self, left_s: float | None = None) -> None:
+        """Finish what runs, within ``left_s`` (None: ``drain_s`` of the settings); then let go of everything. Once is
+        enough, twice does no harm."""
+        if self._stopped:
+            return
+        self._stopped = True
+        drain_s = self.settings.drain_s if left_s is None else left_s
+        cut = await asyncio.gather(self.submit.drain(drain_s), self.deliver.drain(drain_s))
+        await self._supervisor.stop()
+        for client in self._clients:
+            await client.aclose()
+        await self.spool.close()
+        await self.store.close()
+        log.info("gateway.stopped", submissions_cut=cut[0], deliveries_cut=cut[1])
+
+
+@contextlib.asynccontextmanager
+async def open_gateway(settings: Settings, outside: Outside | None = None) -> AsyncIterator[Gateway]:
+    """A gateway on its own database, recovered and not yet started; stopped at the end. Raises StoreInUse,
+    StoreUnavailable, KeyRingError, ConfigError."""
+    outside = outside or system()
+    path = sqlite_path(settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        migrate_sqlite(path)
+        lanes = Lanes(outside.entropy, lane_max=settings.delivery_lane_max, lease_s=settings.lease_s)
+        gateway = Gateway(settings, make_store(settings, outside.entropy, lanes), lanes, outside)
+        try:
+            await gateway.recover()
+            yield gateway
+        finally:
+            await gateway.stop()
+    finally:
+        lock.release()
