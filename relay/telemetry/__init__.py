@@ -1,0 +1,1 @@
+"""What the process says about itself: logs and metrics. Both are called by the edges only, never by the core."""

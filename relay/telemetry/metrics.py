@@ -1,0 +1,282 @@
+"""Every metric of the gateway: its name, unit, help and bounded labels. Nothing here reads a database.
+
+Labels are bounded in two ways: most come from Literals of the code; the two that others choose (`account`, `route`) are
+capped, and what is over counts as ``other``.
+"""
+
+import platform
+from typing import Final
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from relay import __version__
+
+MAX_ACCOUNTS: Final = 200
+MAX_ROUTES: Final = 200
+OTHER: Final = "other"
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+# Requests that only store: a millisecond and less. Upstream and webhooks: as long as their time-outs (30 s, 15 s).
+_SERVED_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 30.0)
+_CALLED_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_LAG_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0)
+
+
+class _Capped:
+    """Lets the first ``limit`` values through; later ones are ``other``."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._seen: set[str] = set()
+
+    def __call__(self, value: str) -> str:
+        if value in self._seen:
+            return value
+        if len(self._seen) >= self._limit:
+            return OTHER
+        self._seen.add(value)
+        return value
+
+
+class Metrics:
+    """The metrics of one process, in a registry of their own: two of them in one test do not meet.
+
+    Durations and ages are in seconds, sizes in bytes. Methods may be called from the event loop only.
+    """
+
+    def __init__(self) -> None:
+        # Without this a `_created` time doubles the number of counter series; nothing uses it.
+        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry(auto_describe=True)
+        self._account = _Capped(MAX_ACCOUNTS)
+        self._route = _Capped(MAX_ROUTES)
+        self._declare_served()
+        self._declare_upstream()
+        self._declare_work()
+        self._declare_deliveries()
+        self._declare_store()
+        self._declare_process()
+
+    # -- what we serve -----------------------------------------------------------------------------------------------
+
+    def request_served(self, method: str, route: str, status: int, seconds: float) -> None:
+        """One request answered. ``route`` is the template of the path, never the path."""
+        labels = (method, route, status)
+        children = self._served.get(labels)
+        if children is None:
+            # The cache is bounded by what is let through; what is over goes through `labels` each time.
+            method = method if method in METHODS else "OTHER"
+            route = self._route(route)
+            status = status if 100 <= status <= 599 else 0
+            children = (self._requests.labels(method, route, status), self._request_seconds.labels(route))
+            if (method, route, status) == labels:
+                self._served[labels] = children
+        children[0].inc()
+        children[1].observe(seconds)
+
+    def callback_received(self, kind: str, result: str) -> None:
+        """One callback request answered. ``kind``: report or mo."""
+        self._callbacks.labels(kind, result).inc()
+
+    def callback_rows(self, kind: str, result: str, n: int) -> None:
+        """``n`` rows of callbacks or pulls came to ``result`` (applied, repeated, conflict, orphaned, …)."""
+        self._callback_rows.labels(kind, result).inc(n)
+
+    def unreadable(self, kind: str) -> None:
+        """One body that could not be read was put into quarantine."""
+        self._unreadable.labels(kind).inc()
+
+    def report_conflicts(self, n: int) -> None:
+        """``n`` reports contradicted a final status."""
+        self._conflicts.inc(n)
+
+    # -- upstream ----------------------------------------------------------------------------------------------------
+
+    def upstream_called(self, account: str, call: str, outcome: str, seconds: float) -> None:
+        """One call to the provider: ``send``, ``report``, ``mo`` or ``balance``."""
+        account = self._account(account)
+        self._upstream.labels(account, call, outcome).inc()
+        self._upstream_seconds.labels(account, call).observe(seconds)
+
+    def balance(self, account: str, amount: str | float, prepaid: bool) -> None:
+        """The last known balance of an account. An amount that is no number changes nothing."""
+        try:
+            value = float(amount)
+        except ValueError:
+            return
+        account = self._account(account)
+        now, before = ("prepaid", "postpaid") if prepaid else ("postpaid", "prepaid")
+        self._balance.labels(account, now).set(value)
+        if self._balance_payment.get(account) == before:
+            self._balance.remove(account, before)
+        self._balance_payment[account] = now
+
+    # -- messages ----------------------------------------------------------------------------------------------------
+
+    def message_accepted(self, category: str) -> None:
+        """One message was stored and answered 2xx."""
+        self._messages.labels(category).inc()
+
+    def recipients_moved(self, status: str, n: int) -> None:
+        """``n`` recipients came to ``status``."""
+        self._recipients.labels(status).inc(n)
+
+    def segments_moved(self, status: str, n: int) -> None:
+        """Recipients with ``n`` segments together came to ``status``."""
+        self._segments.labels(status).inc(n)
+
+    def events_created(self, event_type: str, n: int) -> None:
+        """``n`` events were stored."""
+        self._events.labels(event_type).inc(n)
+
+    # -- deliveries --------------------------------------------------------------------------------------------------
+
+    def delivery_attempted(self, outcome: str, seconds: float, lag_s: float | None) -> None:
+        """One webhook attempt ended. ``lag_s``: from the event's creation to the end of its first attempt, None for
+        later ones."""
+        self._attempts.labels(outcome).inc()
+        self._attempt_seconds.observe(seconds)
+        if lag_s is not None:
+            self._delivery_lag.observe(max(0.0, lag_s))
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def queue(self, queue: str, depth: int, oldest_due_age_s: float) -> None:
+        """How much waits. Depths are counted up to 10,000 and no further."""
+        self._queue_depth.labels(queue).set(depth)
+        self._queue_age.labels(queue).set(oldest_due_age_s)
+
+    def spool(self, depth: int, size_bytes: int, oldest_age_s: float) -> None:
+        """Callbacks that wait on the local disk for the database."""
+        self._spool_bodies.set(depth)
+        self._spool_bytes.set(size_bytes)
+        self._spool_age.set(oldest_age_s)
+
+    def loop_restarted(self, loop: str) -> None:
+        """A background loop failed and was started again."""
+        self._loop_restarts.labels(loop).inc()
+
+    def render(self, accept: str | None) -> tuple[bytes, str]:
+        """Body and media type of ``/metrics``: OpenMetrics when the Accept header asks for it, else Prometheus text."""
+        encode, media_type = choose_encoder(accept or "")
+        return encode(self.registry), media_type
+
+    # -- declarations ------------------------------------------------------------------------------------------------
+
+    def _declare_served(self) -> None:
+        self._served: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._requests = Counter(
+            "relay_http_requests",
+            "Requests answered; 0 as status: the client went away first.",
+            ("method", "route", "status"),
+            registry=self.registry,
+        )
+        self._request_seconds = Histogram(
+            "relay_http_request_duration_seconds",
+            "From the first byte of a request to the end of its answer.",
+            ("route",),
+            buckets=_SERVED_S,
+            registry=self.registry,
+        )
+        self._callbacks = Counter(
+            "relay_callbacks", "Callbacks of the provider answered.", ("kind", "result"), registry=self.registry
+        )
+        self._callback_rows = Counter(
+            "relay_callback_rows",
+            "Reports and inbound messages in callbacks and pulls, by what they did.",
+            ("kind", "result"),
+            registry=self.registry,
+        )
+        self._unreadable = Counter(
+            "relay_unreadable_bodies", "Bodies put into quarantine.", ("kind",), registry=self.registry
+        )
+        self._conflicts = Counter(
+            "relay_report_conflicts", "Reports that contradicted a final status.", registry=self.registry
+        )
+
+    def _declare_upstream(self) -> None:
+        self._balance_payment: dict[str, str] = {}
+        self._upstream = Counter(
+            "relay_upstream_requests",
+            "Calls to the provider by outcome.",
+            ("account", "call", "outcome"),
+            registry=self.registry,
+        )
+        self._upstream_seconds = Histogram(
+            "relay_upstream_request_duration_seconds",
+            "From taking a connection to the end of the provider's answer.",
+            ("account", "call"),
+            buckets=_CALLED_S,
+            registry=self.registry,
+        )
+        self._balance = Gauge(
+            "relay_account_balance_sms",
+            "Last known balance in segments; postpaid balances may be negative.",
+            ("account", "payment"),
+            registry=self.registry,
+        )
+
+    def _declare_work(self) -> None:
+        self._messages = Counter(
+            "relay_messages_accepted", "Messages stored and answered 2xx.", ("category",), registry=self.registry
+        )
+        self._recipients = Counter(
+            "relay_recipients", "Recipients that came to a status.", ("status",), registry=self.registry
+        )
+        self._segments = Counter(
+            "relay_segments", "Segments of recipients that came to a status.", ("status",), registry=self.registry
+        )
+        self._events = Counter("relay_events", "Events stored.", ("type",), registry=self.registry)
+
+    def _declare_deliveries(self) -> None:
+        self._attempts = Counter(
+            "relay_delivery_attempts", "Webhook attempts by outcome.", ("outcome",), registry=self.registry
+        )
+        self._attempt_seconds = Histogram(
+            "relay_delivery_attempt_duration_seconds",
+            "One webhook attempt: name resolution to the end of the answer.",
+            buckets=_CALLED_S,
+            registry=self.registry,
+        )
+        self._delivery_lag = Histogram(
+            "relay_delivery_lag_seconds",
+            "From the creation of an event to the end of its first webhook attempt.",
+            buckets=_LAG_S,
+            registry=self.registry,
+        )
+
+    def _declare_store(self) -> None:
+        self._queue_depth = Gauge(
+            "relay_queue_depth", "Rows that wait, counted up to 10000.", ("queue",), registry=self.registry
+        )
+        self._queue_age = Gauge(
+            "relay_queue_oldest_due_age_seconds",
+            "How long the oldest row has been due; 0 when none is.",
+            ("queue",),
+            registry=self.registry,
+        )
+        self._spool_bodies = Gauge(
+            "relay_spool_bodies", "Callbacks on the local disk that wait for the database.", registry=self.registry
+        )
+        self._spool_bytes = Gauge("relay_spool_bytes", "Size of the spool.", registry=self.registry)
+        self._spool_age = Gauge(
+            "relay_spool_oldest_age_seconds", "Age of the oldest callback in the spool.", registry=self.registry
+        )
+
+    def _declare_process(self) -> None:
+        self._loop_restarts = Counter(
+            "relay_loop_restarts",
+            "Background loops that failed and were started again.",
+            ("loop",),
+            registry=self.registry,
+        )
+        build = Info("relay_build", "What is running.", registry=self.registry)
+        build.info({"version": __version__, "python": platform.python_version()})
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
