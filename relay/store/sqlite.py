@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from relay.domain.errors import StoreError, StoreInUse, StoreUnavailable
+from relay.domain.errors import SchemaMissing, StoreError, StoreInUse, StoreUnavailable
 from relay.store.script import Db, Script, Step
 
 T = TypeVar("T")
@@ -44,10 +44,10 @@ _Job = tuple[Callable[[Db], Script[Any]], "asyncio.Future[Any]"]
 _Outcome = tuple["asyncio.Future[Any]", Any, BaseException | None]
 
 
-def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+def connect(path: Path, *, read_only: bool = False, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
     """A connection with our settings. Raises StoreUnavailable when the file cannot be opened."""
     try:
-        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA temp_store=MEMORY")
@@ -67,17 +67,23 @@ class FileLock:
     """
 
     def __init__(self, database: Path) -> None:
-        """Raises StoreInUse when another process serves from ``database``."""
+        """Raises StoreInUse when another process serves from ``database``, StoreUnavailable when no lock can be had."""
         real = database.resolve()
         path = real.with_name(real.name + ".lock")
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreUnavailable(f"the lock file {path} cannot be opened: {error.strerror}") from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             os.close(self._descriptor)
             raise StoreInUse(
                 f"another process serves from {real}: stop it first, or use PostgreSQL for several replicas"
             ) from error
+        except OSError as error:
+            os.close(self._descriptor)
+            raise StoreUnavailable(f"the lock file {path} cannot be locked: {error.strerror}") from error
 
     def release(self) -> None:
         """Let others have it."""
@@ -87,12 +93,14 @@ class FileLock:
 class SqliteDriver:
     """Runs scripts on one file. ``write`` returns when the commit is on disk."""
 
-    def __init__(self, path: Path, db: Db, *, reader_threads: int = 2) -> None:
-        """Opens the file; the threads start at the first use."""
+    def __init__(self, path: Path, db: Db, *, reader_threads: int = 2, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+        """Opens the file. ``busy_timeout_s``: how long a commit waits for another process that writes."""
         self._path = path
+        self._busy_timeout_s = busy_timeout_s
         self._db = db
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._connection = connect(path)
+        self._connection = connect(path, busy_timeout_s=busy_timeout_s)
+        self._waits_for_others = True
         self._local = threading.local()
         self._readers = ThreadPoolExecutor(reader_threads, thread_name_prefix="relay-reader")
         self._reader_connections: list[sqlite3.Connection] = []
@@ -168,19 +176,27 @@ class SqliteDriver:
                     connection.execute("RELEASE script")
                     outcomes.append((future, result, None))
             connection.execute("COMMIT")
+            self._wait_for_others(True)
         except sqlite3.Error as error:
             _undo_all(connection)
-            failure = StoreUnavailable(f"the database cannot be written: {error}")
-            failure.__cause__ = error
-            return [(future, None, failure) for _, future in batch]
+            # What queued while this batch waited has waited as long: a callback must be in the spool, and answered,
+            # before the provider gives up. So nobody waits for the other process again before a commit has succeeded.
+            self._wait_for_others(False)
+            # One exception each: an exception object that several tasks raise mixes up their tracebacks.
+            return [(future, None, _unavailable(error)) for _, future in batch]
         return outcomes
+
+    def _wait_for_others(self, wait: bool) -> None:
+        if wait is not self._waits_for_others:
+            self._connection.execute(f"PRAGMA busy_timeout={int(self._busy_timeout_s * 1000) if wait else 0}")
+            self._waits_for_others = wait
 
     # -- reader threads ----------------------------------------------------------------------------------------------
 
     def _read(self, script: Callable[[Db], Script[T]]) -> T:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = connect(self._path, read_only=True)
+            connection = connect(self._path, read_only=True, busy_timeout_s=self._busy_timeout_s)
             self._local.connection = connection
             self._reader_connections.append(connection)
         try:
@@ -188,7 +204,7 @@ class SqliteDriver:
             try:
                 return _drive(connection, script(self._db))
             finally:
-                connection.execute("ROLLBACK")
+                _undo_all(connection)
         except sqlite3.Error as error:
             if _is_unavailable(error):
                 raise StoreUnavailable(f"the database cannot be read: {error}") from error
@@ -240,9 +256,16 @@ def _undo_all(connection: sqlite3.Connection) -> None:
             return
 
 
+def _unavailable(error: sqlite3.Error) -> StoreUnavailable:
+    failure = StoreUnavailable(f"the database cannot be written: {error}")
+    failure.__cause__ = error
+    return failure
+
+
 def _failed(error: sqlite3.Error) -> StoreError:
-    # The message names tables and columns, never values.
-    failure = StoreError(f"the statement failed: {error}")
+    # The message names tables and columns, never values. SQLite has no code of its own for a missing table.
+    missing = str(error).startswith(("no such table", "no such column"))
+    failure = (SchemaMissing if missing else StoreError)(f"the statement failed: {error}")
     failure.__cause__ = error
     return failure
 

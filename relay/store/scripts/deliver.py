@@ -24,23 +24,20 @@ def claim(
     for endpoint_id, room in rooms:
         rows = yield from db.rows("deliveries.due", endpoint=raw_bytes(endpoint_id), now_ms=now_ms, most=room)
         yield from db.many("deliveries.lease", [(claim, lease_until_ms, row[0]) for row in rows])
-        for delivery, event, attempt in rows:
-            found = yield from db.row("events.payload", id=event)
-            if found is None:
-                raise LookupError(f"delivery {bytes(delivery).hex()} has no event")
-            works.append(
-                DeliveryWork(
-                    id=DeliveryId("dlv_" + bytes(delivery).hex()),
-                    endpoint_id=endpoint_id,
-                    event_id=EventId("evt_" + bytes(event).hex()),
-                    event_type=found[0],
-                    payload=bytes(found[1]),
-                    attempt=attempt + 1,
-                    claim=claim,
-                    lease_until_ms=lease_until_ms,
-                    event_created_ms=found[2],
-                )
+        works += [
+            DeliveryWork(
+                id=DeliveryId("dlv_" + bytes(delivery).hex()),
+                endpoint_id=endpoint_id,
+                event_id=EventId("evt_" + bytes(event).hex()),
+                event_type=event_type,
+                payload=bytes(payload),
+                attempt=attempt + 1,
+                claim=claim,
+                lease_until_ms=lease_until_ms,
+                event_created_ms=event_created_ms,
             )
+            for delivery, event, attempt, event_type, payload, event_created_ms in rows
+        ]
     return works
 
 
@@ -52,14 +49,9 @@ def due_endpoints(db: Db, now_ms: int) -> Script[list[EndpointId]]:
 
 def next_due_ms(db: Db, now_ms: int) -> Script[int | None]:
     """See ``relay.ports.Store.next_delivery_due_ms``."""
-    times: list[int] = []
-    for paused_until_ms, due_ms in (yield from db.rows("endpoints.next_due")):
-        if due_ms is None:
-            continue
-        at = max(due_ms, paused_until_ms or 0)
-        if at > now_ms:
-            times.append(at)
-    lapse = yield from db.row("deliveries.next_lapse")
+    endpoints = yield from db.rows("endpoints.next_due", now_ms=now_ms)
+    times = [max(due_ms, paused_until_ms or 0) for paused_until_ms, due_ms in endpoints if due_ms is not None]
+    lapse = yield from db.row("deliveries.next_lapse", now_ms=now_ms)
     if lapse is not None and lapse[0] is not None:
         times.append(lapse[0])
     return min(times, default=None)

@@ -37,7 +37,6 @@ class SubmissionRow(msgspec.Struct, kw_only=True):
     attempt: int
     maybe_sent: int
     claim: bytes | None
-    n_total: int
     n_open: int
     team: bytes
     reference: str | None
@@ -78,15 +77,14 @@ def read_submission(row: Row) -> SubmissionRow:
         attempt=row[4],
         maybe_sent=row[5],
         claim=None if row[6] is None else bytes(row[6]),
-        n_total=row[7],
-        n_open=row[8],
-        team=bytes(row[9]),
-        reference=row[10],
-        metadata=_METADATA.decode(row[11]) if row[11] != "{}" else {},
-        extension=row[12],
-        on_unconfirmed=row[13],
-        segments=row[14],
-        quota_day=row[15],
+        n_open=row[7],
+        team=bytes(row[8]),
+        reference=row[9],
+        metadata=_METADATA.decode(row[10]) if row[10] != "{}" else {},
+        extension=row[11],
+        on_unconfirmed=row[12],
+        segments=row[13],
+        quota_day=row[14],
     )
 
 

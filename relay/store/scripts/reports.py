@@ -6,7 +6,7 @@ import msgspec
 
 from relay.domain.events import TYPE_OF_STATUS, EventType, RecipientChange
 from relay.domain.ids import AccountId, RawId, is_task_id, raw_bytes
-from relay.domain.numbers import read_mask, read_mobile
+from relay.domain.numbers import Mask, mask_of, read_mask, read_mobile
 from relay.domain.provider import RawBody, Reading, ReportRow
 from relay.domain.reports import Meaning, meaning_of
 from relay.domain.states import FINAL, STATUSES, UPGRADABLE, RecipientStatus, ReportSource
@@ -45,10 +45,10 @@ def receive(
     empty = not reading.rows and not quarantined and raw.source == "pull"
     if not (yield from raws.begin(db, account, raw_id, raw, quarantined=quarantined, empty=empty)):
         return raws.received(raw_id, {}, quarantined=False, effects=effects_of(effects))
-    submissions: dict[str, SubmissionRow | None] = {}
+    named = _Named(by_task={}, by_id={}, by_mask={})
     groups: dict[tuple[bytes, EventType, RecipientStatus], _Group] = {}
     for row in reading.rows:
-        found = yield from _find(db, account, row, submissions)
+        found = yield from _find(db, account, row, named)
         if found is None:
             yield from _orphan(db, account, raw_id, raw, row)
             results["orphaned"] += 1
@@ -68,31 +68,31 @@ class _Group(msgspec.Struct, kw_only=True):
     recipients: list[RecipientChange]
 
 
-def _find(
-    db: Db, account: bytes, row: ReportRow, submissions: dict[str, SubmissionRow | None]
-) -> Script[_Found | None]:
+class _Named(msgspec.Struct, frozen=True, kw_only=True):
+    """The submissions that a body names. Two tasks may name one (ours and the provider's): they must share one working
+    copy. ``by_mask``: the numbers of those of which a masked row has spoken."""
+
+    by_task: dict[str, SubmissionRow | None]
+    by_id: dict[bytes, SubmissionRow]
+    by_mask: dict[bytes, dict[Mask, int]]
+
+
+def _find(db: Db, account: bytes, row: ReportRow, named: _Named) -> Script[_Found | None]:
     task = row.task_id
     if task is None:
         return None
-    if task not in submissions:
-        submissions[task] = yield from _find_submission(db, account, task)
-        known = submissions[task]
-        if known is not None:
-            # Two tasks may name one submission (ours and the provider's): they must share one working copy.
-            for other in submissions.values():
-                if other is not None and other is not known and other.id == known.id:
-                    submissions[task] = other
-    submission = submissions[task]
+    if task not in named.by_task:
+        known = yield from _find_submission(db, account, task)
+        named.by_task[task] = None if known is None else named.by_id.setdefault(known.id, known)
+    submission = named.by_task[task]
     if submission is None:
         return None
-    if row.mobile is not None:
-        recipient = yield from db.row("recipients.find", submission=submission.id, mobile=row.mobile)
-    elif row.mask is not None:
-        recipient = yield from db.row(
-            "recipients.find_masked", submission=submission.id, head=row.mask[0], tail=row.mask[1]
-        )
-    else:
-        recipient = None
+    mobile = row.mobile
+    if mobile is None and row.mask is not None:
+        mobile = yield from _unmask(db, named, submission, row.mask)
+    if mobile is None:
+        return None
+    recipient = yield from db.row("recipients.find", submission=submission.id, mobile=mobile)
     if recipient is None:
         return None
     return _Found(
@@ -102,6 +102,17 @@ def _find(
         row=row,
         meaning=meaning_of(row.raw_status),
     )
+
+
+def _unmask(db: Db, named: _Named, submission: SubmissionRow, mask: Mask) -> Script[int | None]:
+    numbers = named.by_mask.get(submission.id)
+    if numbers is None:
+        # All at once: a pull may name each of 3,000, and to look for each mask would be to read them all each time.
+        rows = yield from db.rows("recipients.mobiles", submission=submission.id)
+        # No two numbers of a submission share a mask (relay/domain/chunks.py).
+        numbers = {mask_of(mobile): mobile for (mobile,) in rows}
+        named.by_mask[submission.id] = numbers
+    return numbers.get(mask)
 
 
 def _find_submission(db: Db, account: bytes, task: str) -> Script[SubmissionRow | None]:
@@ -122,13 +133,13 @@ def _apply(
     groups: dict[tuple[bytes, EventType, RecipientStatus], _Group],
 ) -> Script[str]:
     submission, row, meaning = found.submission, found.row, found.meaning
+    if submission.status == "queued":
+        # It waits to be sent again, but the report proves that it arrived: it must not go out a second time.
+        yield from settle(db, effects, submission, "submitted", now_ms=received_ms)
     before = found.status
     result = _judge(before, meaning)
-    known = None
-    if result == "conflict":
-        known = yield from db.row(
-            "reports.seen", submission=submission.id, mobile=found.mobile, raw_status=row.raw_status
-        )
+    if result == "conflict" and (yield from _is_told(db, found)):
+        result = "repeated"
     yield from db.run(
         "reports.insert",
         submission=submission.id,
@@ -139,16 +150,12 @@ def _apply(
         received_ms=received_ms,
     )
     after = meaning.status
-    if after is None or result == "repeated" or known is not None:
-        return "repeated" if known is not None else result
+    if after is None or result == "repeated":
+        return result
     occurred_ms = row.occurred_ms or received_ms
     if result == "conflict":
         group = _group(groups, submission, "message.report_conflict", after)
     else:
-        if submission.status == "queued":
-            # It waits to be sent again, but the report proves that it arrived: it must not go out a second time.
-            yield from settle(db, effects, submission, "submitted", now_ms=received_ms)
-            before = "submitted" if not found.own_status else before
         yield from db.run(
             "recipients.set_status",
             submission=submission.id,
@@ -183,6 +190,13 @@ def _judge(before: RecipientStatus, meaning: Meaning) -> str:
     if before in UPGRADABLE:
         return "applied"
     return "repeated" if before == meaning.status else "conflict"
+
+
+def _is_told(db: Db, found: _Found) -> Script[bool]:
+    """True when an earlier report has contradicted in the same way: by what it means, because a pull has other words
+    for it than a push."""
+    rows = yield from db.rows("reports.words", submission=found.submission.id, mobile=found.mobile)
+    return any(meaning_of(word).status == found.meaning.status for (word,) in rows)
 
 
 def _group(
@@ -239,6 +253,7 @@ def _orphan(db: Db, account: bytes, raw_id: RawId, raw: RawBody, row: ReportRow)
 def adopt_orphans(db: Db, effects: Effects, submission: SubmissionRow, task: str, now_ms: int) -> Script[None]:
     """Apply the reports that came under ``task`` before we knew that it names this submission."""
     orphans = yield from db.rows("orphans.of_task", account=submission.account, task_id=task)
+    named = _Named(by_task={task: submission}, by_id={}, by_mask={})
     groups: dict[tuple[bytes, EventType, RecipientStatus], _Group] = {}
     for orphan, source, mobile_text, raw_status, raw_time, occurred_ms, received_ms, _ in orphans:
         mobile = read_mobile(mobile_text)
@@ -251,12 +266,17 @@ def adopt_orphans(db: Db, effects: Effects, submission: SubmissionRow, task: str
             raw_time=raw_time,
             occurred_ms=occurred_ms,
         )
-        found = yield from _find(db, submission.account, row, {task: submission})
+        found = yield from _find(db, submission.account, row, named)
         if found is None:
             continue
         yield from _apply(db, effects, found, source, received_ms, groups)
         yield from db.run("orphans.resolve", id=orphan, now_ms=now_ms)
     yield from _emit_groups(db, effects, groups, now_ms)
+
+
+def have_come(db: Db, submission: SubmissionRow) -> Script[bool]:
+    """True when the provider has spoken of any number of this submission, which proves that it arrived."""
+    return (yield from db.row("reports.first_of", submission=submission.id)) is not None
 
 
 def effects_of(effects: Effects) -> StoredEffects:

@@ -109,16 +109,20 @@ def finish(
         case Refused():
             yield from _refuse(db, effects, row, outcome, now_ms)
         case NotSent():
-            retried = retry_due_ms
-            yield from requeue(
-                db,
-                row,
-                due_ms=retry_due_ms,
-                now_ms=now_ms,
-                maybe_sent=row.maybe_sent,
-                code=outcome.code,
-                provider_message=outcome.message,
-            )
+            if (yield from reports.have_come(db, row)):
+                # An earlier attempt, or against all evidence this one, arrived: it must not go out a second time.
+                yield from settle(db, effects, row, "submitted", now_ms=now_ms)
+            else:
+                retried = retry_due_ms
+                yield from requeue(
+                    db,
+                    row,
+                    due_ms=retry_due_ms,
+                    now_ms=now_ms,
+                    maybe_sent=row.maybe_sent,
+                    code=outcome.code,
+                    provider_message=outcome.message,
+                )
         case Unconfirmed():
             if (yield from leave_unconfirmed(db, effects, row, now_ms=now_ms, due_ms=retry_due_ms, resend=resend)):
                 retried = retry_due_ms
@@ -139,14 +143,15 @@ def _finished(
 
 def _refuse(db: Db, effects: Effects, row: SubmissionRow, outcome: Refused, now_ms: int) -> Script[None]:
     if row.maybe_sent:
-        # This attempt was refused, but an earlier one may have arrived: only a report can tell.
+        # This attempt was refused, but an earlier one may have arrived: only a report can tell, and may have told.
+        arrived = yield from reports.have_come(db, row)
         yield from settle(
             db,
             effects,
             row,
-            "unconfirmed",
+            "submitted" if arrived else "unconfirmed",
             now_ms=now_ms,
-            tell=False,
+            tell=arrived,
             code=outcome.code,
             provider_message=outcome.message,
         )
@@ -199,11 +204,15 @@ def requeue(
 def leave_unconfirmed(
     db: Db, effects: Effects, row: SubmissionRow, *, now_ms: int, due_ms: int, resend: bool
 ) -> Script[bool]:
-    """The provider may have it. True when it was queued again: asked for, not too often, and no report has come."""
-    if resend and row.attempt < MAX_RESENDS and row.n_open == row.n_total:
+    """The provider may have it. True when it was queued again: asked for, not too often, and no report has come. A
+    report of any of its numbers, final or not, proves that all of it arrived."""
+    if (yield from reports.have_come(db, row)):
+        yield from settle(db, effects, row, "submitted", now_ms=now_ms)
+        return False
+    if resend and row.attempt < MAX_RESENDS:
         yield from requeue(db, row, due_ms=due_ms, now_ms=now_ms, maybe_sent=1, code=None, provider_message=None)
         return True
-    if row.on_unconfirmed == "fail" and row.n_open:
+    if row.on_unconfirmed == "fail":
         # No quota back: it may have been sent all the same.
         yield from settle(db, effects, row, "failed", now_ms=now_ms, reason="unconfirmed")
         return False
@@ -258,13 +267,13 @@ def sweep(
                 yield from settle(db, effects, row, "no_report", now_ms=now_ms, reason="no_report")
             else:
                 yield from _tell_unconfirmed(db, effects, row, now_ms)
-    yield from db.run("idempotency.forget", before_ms=forget_keys_before_ms, most=limit)
+    forgotten = yield from db.run("idempotency.forget", before_ms=forget_keys_before_ms, most=limit)
     return Swept(
         expired=done["expired"],
         lapsed=done["lapsed"],
         told_unconfirmed=done["untold"],
         no_report=done["silent"],
-        more=full,
+        more=full or forgotten == limit,
         settled=tuple(settled),
         effects=reports.effects_of(effects),
     )

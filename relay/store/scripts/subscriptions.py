@@ -125,6 +125,7 @@ def delete_endpoint(db: Db, team: bytes, endpoint: bytes, now_ms: int) -> Script
     changed = yield from db.run("endpoints.delete", id=endpoint, team=team, now_ms=now_ms)
     if not changed:
         return False
+    yield from db.run("deliveries.free_of_endpoint", endpoint=endpoint)
     yield from db.run("history.insert_discarded", endpoint=endpoint, now_ms=now_ms)
     yield from db.run("deliveries.delete_of_endpoint", endpoint=endpoint)
     return True

@@ -19,27 +19,29 @@ UPDATE deliveries SET claim = NULL, lease_until_ms = NULL WHERE claim IS NOT NUL
 UPDATE deliveries SET claim = NULL, lease_until_ms = NULL WHERE claim IS NOT NULL
 
 -- name: deliveries.due
-SELECT d.id, d.event, d.attempt FROM deliveries d
+SELECT d.id, d.event, d.attempt, ev.type, ev.payload, ev.created_ms
+FROM deliveries d JOIN events ev ON ev.id = d.event
 WHERE d.endpoint = :endpoint AND d.claim IS NULL AND d.due_ms <= :now_ms
 ORDER BY d.due_ms LIMIT :most
 
 -- name: deliveries.lease
 UPDATE deliveries SET claim = :claim, lease_until_ms = :lease_until_ms WHERE id = :id
 
--- name: events.payload
-SELECT type, payload, created_ms FROM events WHERE id = :id
-
+-- A lease that has ended is nobody's: the next claim frees it.
 -- name: endpoints.with_due
 SELECT e.id FROM endpoints e
 WHERE e.status = 'enabled' AND e.deleted_ms IS NULL AND (e.paused_until_ms IS NULL OR e.paused_until_ms <= :now_ms)
-  AND EXISTS (SELECT 1 FROM deliveries d WHERE d.endpoint = e.id AND d.claim IS NULL AND d.due_ms <= :now_ms)
+  AND (EXISTS (SELECT 1 FROM deliveries d WHERE d.endpoint = e.id AND d.claim IS NULL AND d.due_ms <= :now_ms)
+    OR e.id IN (SELECT endpoint FROM deliveries WHERE claim IS NOT NULL AND lease_until_ms <= :now_ms))
 
+-- While an endpoint is paused, what is due waits for the end of the pause.
 -- name: endpoints.next_due
-SELECT e.paused_until_ms, (SELECT MIN(d.due_ms) FROM deliveries d WHERE d.endpoint = e.id AND d.claim IS NULL)
+SELECT e.paused_until_ms, (SELECT MIN(d.due_ms) FROM deliveries d WHERE d.endpoint = e.id AND d.claim IS NULL
+  AND d.due_ms > CASE WHEN e.paused_until_ms > :now_ms THEN 0 ELSE :now_ms END)
 FROM endpoints e WHERE e.status = 'enabled' AND e.deleted_ms IS NULL
 
 -- name: deliveries.next_lapse
-SELECT MIN(lease_until_ms) FROM deliveries WHERE claim IS NOT NULL
+SELECT MIN(lease_until_ms) FROM deliveries WHERE claim IS NOT NULL AND lease_until_ms > :now_ms
 
 -- name: deliveries.find_leased
 SELECT d.claim, d.endpoint, d.event, d.team, d.attempt, d.created_ms, e.status, e.failing_since_ms, e.paused_until_ms,
@@ -84,12 +86,17 @@ FROM endpoints WHERE id = :id AND deleted_ms IS NULL
 -- name: endpoints.delete
 UPDATE endpoints SET deleted_ms = :now_ms WHERE id = :id AND team = :team AND deleted_ms IS NULL
 
+-- Each of the three by a partial index: no index holds both what is leased and what is not.
+-- name: deliveries.free_of_endpoint
+UPDATE deliveries SET claim = NULL, lease_until_ms = NULL WHERE endpoint = :endpoint AND claim IS NOT NULL
+
 -- name: history.insert_discarded
 INSERT INTO delivery_history (id, endpoint, event, team, status, attempt, created_ms, finished_ms)
-SELECT id, endpoint, event, team, 'discarded', attempt, created_ms, :now_ms FROM deliveries WHERE endpoint = :endpoint
+SELECT id, endpoint, event, team, 'discarded', attempt, created_ms, :now_ms FROM deliveries
+WHERE endpoint = :endpoint AND claim IS NULL
 
 -- name: deliveries.delete_of_endpoint
-DELETE FROM deliveries WHERE endpoint = :endpoint
+DELETE FROM deliveries WHERE endpoint = :endpoint AND claim IS NULL
 
 -- name: endpoints.view
 SELECT id, url, event_types, extensions, description, headers_sealed, max_in_flight, status, disabled_reason,

@@ -88,12 +88,12 @@ SELECT mobile FROM recipients WHERE submission = :submission
 SELECT mobile FROM recipients WHERE submission = :submission AND status = 0
 
 -- name: submissions.find
-SELECT s.id, s.message, s.account, s.status, s.attempt, s.maybe_sent, s.claim, s.n_total, s.n_open,
+SELECT s.id, s.message, s.account, s.status, s.attempt, s.maybe_sent, s.claim, s.n_open,
   m.team, m.reference, m.metadata, m.extension, m.on_unconfirmed, m.segments, m.quota_day
 FROM submissions s JOIN messages m ON m.id = s.message WHERE s.id = :id
 
 -- name: submissions.find_by_task
-SELECT s.id, s.message, s.account, s.status, s.attempt, s.maybe_sent, s.claim, s.n_total, s.n_open,
+SELECT s.id, s.message, s.account, s.status, s.attempt, s.maybe_sent, s.claim, s.n_open,
   m.team, m.reference, m.metadata, m.extension, m.on_unconfirmed, m.segments, m.quota_day
 FROM submissions s JOIN messages m ON m.id = s.message
 WHERE s.provider_task_id = :task_id AND s.account = :account

@@ -20,11 +20,6 @@ WHERE state = 'pending' ORDER BY id LIMIT :most
 -- name: recipients.find
 SELECT mobile, status FROM recipients WHERE submission = :submission AND mobile = :mobile
 
--- At most one row: no two numbers of a submission share a mask (relay/domain/chunks.py).
--- name: recipients.find_masked
-SELECT mobile, status FROM recipients
-WHERE submission = :submission AND mobile / 100000000 = :head AND mobile % 10000 = :tail
-
 -- name: recipients.set_status
 UPDATE recipients SET status = :status, reason = :reason, provider_status = :provider_status, final_ms = :final_ms
 WHERE submission = :submission AND mobile = :mobile
@@ -33,8 +28,11 @@ WHERE submission = :submission AND mobile = :mobile
 INSERT INTO reports (submission, mobile, source, raw_status, raw_time, received_ms)
 VALUES (:submission, :mobile, :source, :raw_status, :raw_time, :received_ms)
 
--- name: reports.seen
-SELECT 1 FROM reports WHERE submission = :submission AND mobile = :mobile AND raw_status = :raw_status LIMIT 1
+-- name: reports.words
+SELECT DISTINCT raw_status FROM reports WHERE submission = :submission AND mobile = :mobile
+
+-- name: reports.first_of
+SELECT id FROM reports WHERE submission = :submission LIMIT 1
 
 -- name: orphans.insert
 INSERT INTO orphans (id, account, kind, source, task_id, mobile_text, content, extension, raw_time, occurred_ms,
@@ -76,6 +74,7 @@ SELECT m.id, m.team FROM recipients r
 JOIN submissions s ON s.id = r.submission
 JOIN messages m ON m.id = s.message
 WHERE r.mobile = :mobile AND r.submission >= :since_id AND s.account = :account
+  AND s.status NOT IN ('scheduled', 'queued', 'failed', 'canceled')
 ORDER BY r.submission DESC LIMIT 1
 
 -- name: messages.last_of_team_to
@@ -83,6 +82,7 @@ SELECT m.id FROM recipients r
 JOIN submissions s ON s.id = r.submission
 JOIN messages m ON m.id = s.message
 WHERE r.mobile = :mobile AND r.submission >= :since_id AND m.team = :team
+  AND s.status NOT IN ('scheduled', 'queued', 'failed', 'canceled')
 ORDER BY r.submission DESC LIMIT 1
 
 -- name: inbound.insert

@@ -44,7 +44,7 @@ SELECT r.submission, r.mobile, r.status, r.reason, r.provider_status, r.final_ms
   s.status, s.reason, s.code, s.submitted_ms, s.final_ms, s.since_ms
 FROM submissions s JOIN recipients r ON r.submission = s.id
 WHERE s.message = :message AND s.id >= :submission AND (r.submission > :submission OR r.mobile > :mobile)
-ORDER BY r.submission, r.mobile LIMIT :most
+ORDER BY s.id, r.mobile LIMIT :most
 
 -- name: reports.of_recipient
 SELECT source, raw_status, raw_time, received_ms FROM reports

@@ -172,7 +172,8 @@ def _messages() -> None:
         _ms("final_ms", optional=True),
     )
     waiting = "status IN ('scheduled', 'queued')"
-    _index("submissions_by_message", "submissions", ["message", "id"])
+    # Unique says that the recipients of a message come in order without being sorted.
+    _index("submissions_by_message", "submissions", ["message", "id"], unique=True)
     _index("submissions_due", "submissions", ["account", "priority", "due_ms"], waiting)
     _index("submissions_expiring", "submissions", ["expires_ms"], waiting)
     _index("submissions_running", "submissions", ["lease_until_ms"], "status = 'submitting'")
