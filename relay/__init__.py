@@ -8,7 +8,7 @@ Layers, each knows only what stands below it; adapters do not know each other (c
     api                 REST in: authentication, problems, OpenAPI document, documentation page
     workers             loops and their supervisor: submit, deliver, pull, sweep, balance
     provider            the provider's HTTP API; provider.sandbox: the provider itself as a server, which shares nothing
-    store               transaction scripts over SQLite or PostgreSQL
+    store               transaction scripts, and the SQLite driver that runs them
     webhooks            signing, posting, where posts may go
     transport           HTTP/1.1 client under httpx that knows whether a byte was written
     system              clock and randomness

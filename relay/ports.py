@@ -319,7 +319,8 @@ class Store(Protocol):
         self, work: SubmissionWork, outcome: SendOutcome, *, now_ms: int, retry_due_ms: int, resend: bool
     ) -> FinishedSubmission:
         """Store what became of a submission. NotSent is queued again, due at ``retry_due_ms``; so is Unconfirmed when
-        ``resend`` (the caller's or the account's choice), unless a report has already shown that it arrived."""
+        ``resend`` (the caller's or the account's choice); unless a report has shown that it arrived: then it is
+        ``submitted``."""
 
     async def sweep(
         self, now_ms: int, *, told_after_ms: int, no_report_after_ms: int, forget_keys_before_ms: int, limit: int
@@ -385,7 +386,8 @@ class Store(Protocol):
         """Lease up to the stated number of due deliveries of each endpoint, oldest first."""
 
     async def due_endpoints(self, now_ms: int) -> list[EndpointId]:
-        """Endpoints that are enabled, not paused, and have a due delivery that nobody has leased."""
+        """Endpoints that are enabled, not paused, and have a due delivery that nobody has leased, or whose lease has
+        ended."""
 
     async def next_delivery_due_ms(self, now_ms: int) -> int | None:
         """When the next delivery that is not yet due becomes due, or a lease or a pause ends; None when none will."""

@@ -15,7 +15,7 @@ import relay
 from relay import provider as providers
 from relay.api.app import create_app
 from relay.api.services import ApiServices, ApiSettings
-from relay.app.stores import make_store, sqlite_path
+from relay.app.stores import make_store, prepare_file
 from relay.config import Settings
 from relay.console import create_console
 from relay.ports import Clock, Entropy, Poster, Provider
@@ -234,8 +234,7 @@ async def open_gateway(settings: Settings, outside: Outside | None = None) -> As
     """A gateway on its own database, recovered and not yet started; stopped at the end. Raises StoreInUse,
     StoreUnavailable, KeyRingError, ConfigError."""
     outside = outside or system()
-    path = sqlite_path(settings)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = prepare_file(settings)
     lock = FileLock(path)
     try:
         migrate_sqlite(path)

@@ -1,11 +1,12 @@
 """Opening and migrating the database that the settings name."""
 
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 from relay.config import Settings
-from relay.domain.errors import ConfigError, StoreInUse
+from relay.domain.errors import ConfigError, StoreInUse, StoreUnavailable
 from relay.ports import Entropy, Store, Straight
 from relay.store.migrate import migrate_sqlite
 from relay.store.queries import Queries
@@ -24,10 +25,21 @@ def sqlite_path(settings: Settings) -> Path:
     return Path(settings.database_url.removeprefix(prefix))
 
 
+def prepare_file(settings: Settings) -> Path:
+    """The database file, made when missing: texts and numbers are in it, so it is its owner's alone. SQLite gives the
+    files beside it the same mode. Raises StoreUnavailable."""
+    path = sqlite_path(settings)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StoreUnavailable(f"the database file {path} cannot be opened: {error.strerror}") from error
+    return path
+
+
 def migrate(settings: Settings) -> str:
     """Bring the database to this release's schema; the revision. Raises StoreInUse while a gateway serves from it."""
-    path = sqlite_path(settings)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = prepare_file(settings)
     lock = FileLock(path)
     try:
         return migrate_sqlite(path)
@@ -56,8 +68,7 @@ def make_store(settings: Settings, entropy: Entropy, straight: Straight | None) 
 async def open_store(settings: Settings) -> AsyncIterator[Store]:
     """A migrated store for one short command, beside a running gateway too: SQLite lets several processes write in
     turn, and such a command keeps nothing in memory that another would have to know."""
-    path = sqlite_path(settings)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = prepare_file(settings)
     try:
         lock = FileLock(path)
     except StoreInUse:

@@ -95,7 +95,7 @@ class AccountBook:
             raise NoAccount(
                 "The sandbox is off, and a test key reaches nothing else."
                 if principal.mode == "test"
-                else "No provider account is enabled for this team: the platform team adds one (POST /v1/admin/accounts)."
+                else "No provider account is enabled for this team; the platform team adds one (/v1/admin/accounts)."
             )
         return usable[0]
 

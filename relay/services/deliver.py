@@ -7,14 +7,13 @@ import msgspec
 
 from relay.domain.delivery import judge
 from relay.domain.endpoints import DeliveryWork, Endpoint
-from relay.domain.errors import StoreUnavailable
 from relay.domain.ids import EndpointId
 from relay.domain.times import SECOND_MS
 from relay.ports import AttemptRecord, Clock, Entropy, FinishedDelivery, Poster, PostResult, Store
+from relay.services.persist import until_stored
 
 FRESH_S: Final = 5.0
 """How long a loaded endpoint is believed: another process may have changed it."""
-_STORE_AGAIN_S: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 _CLAIM_BYTES: Final = 12
 
 
@@ -138,18 +137,9 @@ class Deliver:
             next_due_ms=verdict.next_due_ms,
             pause_until_ms=verdict.pause_until_ms,
         )
-        finished = await self._finish(work, record)
+        finished = await until_stored(self._clock, lambda: self._store.finish_delivery(work, record))
         if finished.disabled or verdict.pause_until_ms is not None:
             self.forget(work.endpoint_id)
         return DeliveryAttempt(
             result=result, record=record, finished=finished, lag_ms=max(0, ended_ms - work.event_created_ms)
         )
-
-    async def _finish(self, work: DeliveryWork, record: AttemptRecord) -> FinishedDelivery:
-        failures = 0
-        while True:
-            try:
-                return await self._store.finish_delivery(work, record)
-            except StoreUnavailable:
-                await self._clock.sleep(_STORE_AGAIN_S[min(failures, len(_STORE_AGAIN_S) - 1)])
-                failures += 1

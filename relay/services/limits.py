@@ -29,15 +29,24 @@ class Window:
     """
 
     def __init__(self, per_s: float) -> None:
+        self._starts: deque[float] = deque()
+        self._reserved = 0
+        self.change(per_s)
+
+    def change(self, per_s: float) -> None:
+        """Another rate from now on; the starts so far count."""
         self.most = min(MOST_REMEMBERED, max(1, int(per_s)))
         self.period_s = self.most / per_s
-        self._starts: deque[float] = deque(maxlen=self.most)
+        self._starts = deque(self._starts, maxlen=self.most)
 
     def wait_s(self, now_s: float) -> float:
         """Seconds until one more may start; 0 when it may now."""
-        if len(self._starts) < self.most:
+        room = self.most - self._reserved
+        if room <= 0:
+            return self.period_s
+        if len(self._starts) < room:
             return 0.0
-        return max(0.0, self._starts[0] + self.period_s - now_s)
+        return max(0.0, self._starts[-room] + self.period_s - now_s)
 
     def take(self, now_s: float) -> bool:
         """Count a start, if it may be now."""
@@ -46,10 +55,21 @@ class Window:
         self._starts.append(now_s)
         return True
 
+    def reserve(self, now_s: float) -> bool:
+        """Keep a place, if there is one now, for a start that comes a little later: ``begin`` or ``give_back``."""
+        if self.wait_s(now_s) > 0:
+            return False
+        self._reserved += 1
+        return True
+
+    def begin(self, now_s: float) -> None:
+        """What a place was kept for starts now, and counts from now."""
+        self._reserved -= 1
+        self._starts.append(now_s)
+
     def give_back(self) -> None:
-        """Forget the last start: it did not happen."""
-        if self._starts:
-            self._starts.pop()
+        """What a place was kept for does not start."""
+        self._reserved -= 1
 
     def used(self, now_s: float) -> int:
         """Starts within the last period."""

@@ -16,12 +16,14 @@ _OK: Final = range(200, 300)
 
 
 class PullResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What one pull brought. ``rows`` by what they did. Pull again at once only after ``rows``."""
+    """What one pull brought. ``rows`` by what they did. Pull again at once only after ``rows``. ``quarantined``: parts
+    of the body could not be read."""
 
     outcome: PullOutcome
     rows: dict[str, int]
     detail: str | None
     seconds: float
+    quarantined: bool = False
 
 
 class Pull:
@@ -66,4 +68,10 @@ class Pull:
             outcome = "unreadable"
         elif pulled.http_status not in _OK:
             outcome = "refused"
-        return PullResult(outcome=outcome, rows=result.rows, detail=str(pulled.http_status), seconds=seconds)
+        return PullResult(
+            outcome=outcome,
+            rows=result.rows,
+            detail=str(pulled.http_status),
+            seconds=seconds,
+            quarantined=result.result == "quarantined",
+        )

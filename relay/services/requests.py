@@ -41,7 +41,7 @@ class AccountRequest(msgspec.Struct, frozen=True, kw_only=True):
     account: str
     password: str | None = None
     password_md5: str | None = None
-    pwd_case: PwdCase = "lower"
+    pwd_case: PwdCase = "lower"  # noqa: S105 - a case, no password
     max_mobiles: int = 3000
     requests_per_s: float = 10.0
     connections: int = 20

@@ -9,6 +9,9 @@ from relay.services.limits import Window
 class Gate:
     """One account's slots. A start takes a connection and a place in the rate; the connection comes back at the end.
 
+    ``take`` comes before a submission is marked ``submitting``, ``begin`` after: a commit lies between them, and the
+    provider counts what it sees.
+
     ``backlog``: due submissions wait in the store; while they do, nothing that is new may overtake them.
     """
 
@@ -25,7 +28,7 @@ class Gate:
         self._connections = connections
         if requests_per_s != self._per_s:
             self._per_s = requests_per_s
-            self._window = Window(requests_per_s)
+            self._window.change(requests_per_s)
 
     @property
     def running(self) -> int:
@@ -33,11 +36,15 @@ class Gate:
         return self._running
 
     def take(self) -> bool:
-        """Start one, if both limits allow it now."""
-        if self._running >= self._connections or not self._window.take(self._clock.monotonic_s()):
+        """Make ready to start one, if both limits allow it now: ``begin`` or ``give_back`` follows."""
+        if self._running >= self._connections or not self._window.reserve(self._clock.monotonic_s()):
             return False
         self._running += 1
         return True
+
+    def begin(self) -> None:
+        """What was taken starts now; ``end`` follows."""
+        self._window.begin(self._clock.monotonic_s())
 
     def give_back(self) -> None:
         """What was taken was not started after all."""

@@ -2,15 +2,13 @@
 
 import msgspec
 
-from relay.domain.errors import StoreUnavailable
 from relay.domain.messages import SubmissionWork
 from relay.domain.provider import NotSent, SendOutcome
 from relay.domain.retry import submit_delay_ms
 from relay.domain.times import SECOND_MS
 from relay.ports import Clock, Entropy, FinishedSubmission, Provider, Store
 from relay.services.accounts import AccountBook
-
-_STORE_AGAIN_S = (0.1, 0.5, 1.0, 2.0, 5.0)
+from relay.services.persist import until_stored
 
 
 class SubmitAttempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,18 +43,10 @@ class Submit:
         if isinstance(outcome, NotSent) and outcome.retry_after_s is not None:
             delay_ms = max(delay_ms, int(outcome.retry_after_s * SECOND_MS))
         resend = work.on_unconfirmed == "resend" or account.task_id_dedup
-        finished = await self._finish(work, outcome, now_ms, now_ms + delay_ms, resend=resend)
+        finished = await until_stored(
+            self._clock,
+            lambda: self._store.finish_submission(
+                work, outcome, now_ms=now_ms, retry_due_ms=now_ms + delay_ms, resend=resend
+            ),
+        )
         return SubmitAttempt(outcome=outcome, finished=finished, account_name=account.name, seconds=seconds)
-
-    async def _finish(
-        self, work: SubmissionWork, outcome: SendOutcome, now_ms: int, retry_due_ms: int, *, resend: bool
-    ) -> FinishedSubmission:
-        failures = 0
-        while True:
-            try:
-                return await self._store.finish_submission(
-                    work, outcome, now_ms=now_ms, retry_due_ms=retry_due_ms, resend=resend
-                )
-            except StoreUnavailable:
-                await self._clock.sleep(_STORE_AGAIN_S[min(failures, len(_STORE_AGAIN_S) - 1)])
-                failures += 1

@@ -81,6 +81,8 @@ class PullWorker:
         self._metrics.upstream_called(name, kind, result.outcome, result.seconds)
         for row_result, number in result.rows.items():
             self._metrics.callback_rows(kind, row_result, number)
+        if result.quarantined:
+            self._metrics.unreadable(kind)
         write = log.debug if result.outcome == "empty" else log.info
         write(
             "pull.done",

@@ -53,6 +53,7 @@ class SubmitWorker:
         self._set_going = set_going
         self._settled = settled
         self._event = asyncio.Event()
+        self._pumping = asyncio.Lock()
         self._running: set[asyncio.Task[None]] = set()
         self.stopping = False
 
@@ -71,9 +72,10 @@ class SubmitWorker:
         while not self.stopping:
             self._event.clear()
             wait_s = IDLE_S
-            for account in self._accounts.all():
-                if not account.disabled:
-                    wait_s = min(wait_s, await self._pump(account))
+            async with self._pumping:
+                for account in self._accounts.all():
+                    if not account.disabled and not self.stopping:
+                        wait_s = min(wait_s, await self._pump(account))
             try:
                 await asyncio.wait_for(self._event.wait(), max(wait_s, 0.001))
             except TimeoutError:
@@ -83,6 +85,9 @@ class SubmitWorker:
         """Start nothing more from the store; wait for what runs. How many were cut off (they end as unconfirmed)."""
         self.stopping = True
         self._event.set()
+        async with self._pumping:
+            # What was being claimed is running now, and waited for like the rest; nothing more will be.
+            pass
         if not self._running:
             return 0
         _, left = await asyncio.wait(self._running, timeout=seconds)
@@ -130,6 +135,8 @@ class SubmitWorker:
 
     async def _attempt(self, work: SubmissionWork) -> None:
         account = self._accounts.get(work.account_id)
+        if account is not None:
+            self._gates.of(account).begin()
         try:
             attempt = await self._submit.attempt(work)
         except Exception:

@@ -12,6 +12,7 @@ from relay.telemetry.metrics import Metrics
 
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 10.0
+_CANCEL_AGAIN_S: Final = 0.05
 _STEADY_S: Final = 30.0
 """A loop that ran so long before it broke is started again after the first pause."""
 
@@ -34,9 +35,13 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Cancel every loop and wait until it has ended."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        left = set(self._tasks)
+        while left:
+            for task in left:
+                task.cancel()
+            # Again and again: Python 3.11's wait_for swallows a cancellation that comes in the moment when what it
+            # waited for is done, and the loop would go on for ever.
+            _, left = await asyncio.wait(left, timeout=_CANCEL_AGAIN_S)
         self._tasks.clear()
 
     async def _keep(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:

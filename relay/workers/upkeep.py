@@ -12,7 +12,7 @@ from relay.domain.times import SECOND_MS
 from relay.ports import Clock, PendingRaw, Store, StoredEffects
 from relay.services.accounts import AccountBook
 from relay.services.balance import Balances
-from relay.services.receive import Apply
+from relay.services.receive import Apply, CallbackResult
 from relay.telemetry.metrics import Metrics
 
 _SWEEP_BATCH: Final = 500
@@ -137,7 +137,7 @@ class Upkeep:
         while True:
             pending = await self._store.pending_raw(_RAW_BATCH)
             for item in pending:
-                result = await self._apply.apply(item)
+                result = await self._apply_late(item)
                 log.info(
                     "body.applied_late", raw_id=item.id, kind=item.raw.kind, result=result.result, rows=result.rows
                 )
@@ -154,12 +154,20 @@ class Upkeep:
     async def _replay(self) -> None:
         before = self._spool.depth
         try:
-            await self._spool.replay(self._apply.apply)
+            await self._spool.replay(self._apply_late)
         except StoreUnavailable as error:
             log.warning("spool.waits", depth=self._spool.depth, reason=str(error))
         applied = before - self._spool.depth
         if applied > 0:
             log.info("spool.replayed", bodies=applied, depth=self._spool.depth)
+
+    async def _apply_late(self, item: PendingRaw) -> CallbackResult:
+        result = await self._apply.apply(item)
+        for row_result, number in result.rows.items():
+            self._metrics.callback_rows(item.raw.kind, row_result, number)
+        if result.result == "quarantined":
+            self._metrics.unreadable(item.raw.kind)
+        return result
 
     async def gauges(self) -> None:
         """Queue depths and the spool, for the metrics."""

@@ -44,6 +44,10 @@ def _receiver(kind: BodyKind) -> Callable[[Call], Awaitable[Answer]]:
             metrics.callback_received(kind, "unavailable")
             raise
         metrics.callback_received(kind, taken.result)
+        for result, number in taken.rows.items():
+            metrics.callback_rows(kind, result, number)
+        if taken.result == "quarantined":
+            metrics.unreadable(kind)
         return Answer(200, _TAKEN)
 
     return receive

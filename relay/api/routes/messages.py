@@ -50,6 +50,7 @@ async def create_message(call: Call) -> Answer:
         result = await services.accept.send(call.principal, request, use, _ENCODER.encode)
         if isinstance(result, Replay):
             return Answer(result.status, result.answer, [location(call, result.answer), REPLAYED])
+        call.metrics.message_accepted(request.category)
         headers: Headers = [(b"location", f"{call.path}/{result.view.id}".encode())]
         wait_s = read_wait(call.header(b"prefer"))
         if wait_s is None:
