@@ -125,10 +125,11 @@ class Idempotency(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Quota(msgspec.Struct, frozen=True, kw_only=True):
-    """``units`` per ``day`` (ISO date in the quota's time zone)."""
+    """``units`` per ``day`` (ISO date in the quota's time zone), which ends in ``ends_in_s``."""
 
     day: str
     units: int
+    ends_in_s: float
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
@@ -299,7 +300,8 @@ class Store(Protocol):
     ) -> Stored | Replay:
         """Store idempotency key, quota use, message, submissions and recipients. Submissions of status ``submitting``
         are stored as leased under ``claim``, the others as waiting. ``limit`` caps what one number may get of the
-        message's category. Raises QuotaExceeded, RecipientLimitExceeded or IdempotencyKeyReused, and stores nothing."""
+        message's category. Raises QuotaExceeded, RecipientLimitExceeded, IdempotencyKeyReused, or BodyInvalid when the
+        extension leads to another team; then nothing is stored."""
 
     async def keep_answer(self, idempotency: Idempotency) -> None:
         """Replace the answer that a replay gets."""

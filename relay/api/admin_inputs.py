@@ -27,7 +27,7 @@ class AccountInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         str,
         Meta(
             max_length=2048,
-            pattern=rf"^(https?://[^\s?#]+|embedded:sandbox){END}",
+            pattern=rf"^(https?://[^\s?#@]+|embedded:sandbox){END}",
             description="The provider's address, without `/api/v1`; `embedded:sandbox` is the sandbox in this process.",
             examples=["https://sms.example.com"],
         ),
@@ -47,8 +47,8 @@ class AccountInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     pull_reports: Annotated[bool, Meta(description="Whether reports are pulled.")] = True
     pull_inbound: Annotated[bool, Meta(description="Whether inbound messages are pulled.")] = True
     pull_interval_s: Annotated[
-        float, Meta(ge=1, le=86_400, description="Seconds between two pulls; a real provider wants 10 at least.")
-    ] = 30.0
+        float, Meta(ge=1, le=86_400, description="Seconds between two pulls of reports; three times it for `mo`.")
+    ] = 10.0
     callback_allow: Annotated[
         list[Annotated[str, Meta(max_length=64, examples=["203.0.113.0/24"])]],
         Meta(max_length=100, description="Addresses and networks that callbacks may come from; empty: all."),
@@ -61,8 +61,8 @@ class AccountInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         bool, Meta(description="Whether the provider drops a second submission with the same taskId.")
     ] = False
     codes: Annotated[
-        dict[Annotated[str, Meta(min_length=1, max_length=32)], CodeRule],
-        Meta(max_length=500, description="What the provider's refusal codes mean."),
+        dict[Annotated[str, Meta(min_length=1, max_length=32, pattern=rf"^(?!0{{1,2}}{END})")], CodeRule],
+        Meta(max_length=500, description="What the provider's refusal codes mean; `00` is success and no refusal."),
     ] = {}
 
 

@@ -21,6 +21,7 @@ RelayError
 │   ├── IdempotencyKeyReused
 │   ├── NoAccount
 │   ├── QuotaExceeded
+│   ├── QuotaTooSmall       the message needs more than a whole day's
 │   ├── RateExceeded
 │   ├── RecipientLimitExceeded
 │   ├── EndpointRefused
@@ -121,7 +122,7 @@ class NoRecipientLeft(Refusal):
 
 
 class AlreadyExists(Refusal):
-    """The name is taken."""
+    """There is one already."""
 
 
 class IdempotencyKeyInvalid(Refusal):
@@ -142,6 +143,10 @@ class NoAccount(Refusal):
 
 class QuotaExceeded(Refusal):
     """The team's daily quota is used up."""
+
+
+class QuotaTooSmall(Refusal):
+    """The message needs more than the team's whole daily quota."""
 
 
 class RateExceeded(Refusal):

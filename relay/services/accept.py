@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime, tzinfo
+from datetime import datetime, time, timedelta, tzinfo
 from typing import Final, Protocol
 
 import msgspec
 
 from relay.domain.accounts import Account
 from relay.domain.chunks import pack
-from relay.domain.errors import BodyInvalid, FieldError, NoRecipientLeft
+from relay.domain.errors import BodyInvalid, FieldError, NoRecipientLeft, QuotaTooSmall
 from relay.domain.ids import AccountId, MessageId, SubmissionId, task_id
 from relay.domain.messages import (
     MessageDraft,
@@ -23,7 +23,7 @@ from relay.domain.numbers import read_mobile
 from relay.domain.segments import count_segments
 from relay.domain.states import RecipientStatus, message_status
 from relay.domain.teams import Principal, Team
-from relay.domain.times import SECOND_MS, instant, instant_or_none
+from relay.domain.times import DAY_MS, SECOND_MS, instant, instant_or_none
 from relay.ports import Clock, Entropy, Quota, Replay, Store
 from relay.services.accounts import AccountBook
 from relay.services.idempotency import KeyUse
@@ -32,6 +32,8 @@ from relay.services.slots import Gate, Gates
 
 _ACCEPTED_STATUS: Final = 202
 _CLAIM_BYTES: Final = 12
+LONGEST_AHEAD_MS: Final = 366 * DAY_MS
+"""How far ahead a message may be scheduled."""
 
 
 class AcceptedMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +87,7 @@ class Accept:
         render: Callable[[MessageView], bytes],
     ) -> AcceptedMessage | Replay:
         """Store the message and start it. Raises NoRecipientLeft, NoAccount, BodyInvalid, QuotaExceeded,
-        RecipientLimitExceeded, IdempotencyKeyReused, StoreUnavailable; then nothing is stored."""
+        QuotaTooSmall, RecipientLimitExceeded, IdempotencyKeyReused, StoreUnavailable; then nothing is stored."""
         team = principal.team
         if team is None:
             raise TypeError("a message belongs to a team")
@@ -117,6 +119,11 @@ class Accept:
                 ),
             )
         text = sign(request.text, team.signature)
+        if request.send_at_ms is not None and request.send_at_ms > now_ms + LONGEST_AHEAD_MS:
+            raise BodyInvalid(
+                "The message would be sent too late.",
+                errors=(FieldError(pointer="/send_at", detail="must lie within the next 366 days"),),
+            )
         later = request.send_at_ms is not None and request.send_at_ms > now_ms
         due_ms = request.send_at_ms if later and request.send_at_ms is not None else now_ms
         expires_ms = request.expires_ms if request.expires_ms is not None else due_ms + self._ttl_ms
@@ -181,9 +188,7 @@ class Accept:
                 draft,
                 claim=claim,
                 lease_until_ms=draft.created_ms + self._lease_ms + int(account.timeout_s * SECOND_MS),
-                quota=None
-                if team.quota_units_per_day is None
-                else Quota(day=self._day(draft.created_ms), units=team.quota_units_per_day),
+                quota=self._quota(team, draft),
                 limit=team.recipient_limits.get(draft.category),
                 idempotency=None if use is None else use.answered(_ACCEPTED_STATUS, answer, draft.created_ms),
             )
@@ -202,8 +207,15 @@ class Accept:
             self._submitter.wake(account.id)
         return None
 
-    def _day(self, ms: int) -> str:
-        return datetime.astimezone(instant(ms), self._quota_zone).date().isoformat()
+    def _quota(self, team: Team, draft: MessageDraft) -> Quota | None:
+        most = team.quota_units_per_day
+        if most is None:
+            return None
+        if draft.units > most:
+            raise QuotaTooSmall(f"The team's quota is {most} units a day; this message needs {draft.units}.")
+        now = instant(draft.created_ms).astimezone(self._quota_zone)
+        tomorrow = datetime.combine(now.date() + timedelta(days=1), time(), self._quota_zone)
+        return Quota(day=now.date().isoformat(), units=most, ends_in_s=(tomorrow - now).total_seconds())
 
 
 def sign(text: str, signature: str | None) -> str:

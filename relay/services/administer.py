@@ -3,8 +3,9 @@
 import hashlib
 from collections.abc import Callable
 from typing import Final
+from urllib.parse import urlsplit
 
-from relay.domain.accounts import Account, AccountView, view_of
+from relay.domain.accounts import SANDBOX_URL, Account, AccountView, view_of
 from relay.domain.errors import BodyInvalid, FieldError
 from relay.domain.ids import AccountId, KeyId, TeamId
 from relay.domain.teams import KeyKind, KeyView, Team, TeamView, hash_secret, write_key
@@ -34,6 +35,7 @@ class Administer:
         self, request: AccountRequest, use: KeyUse | None, render: Callable[[AccountView, str], bytes]
     ) -> bytes | Replay:
         """``render`` gets the view and the callback token, which is shown this once."""
+        _check_base_url(request.base_url)
         password_md5 = _password_md5(request)
         now_ms = self._clock.now_ms()
         account = Account(
@@ -137,6 +139,24 @@ class Administer:
 
 def _invalid(pointer: str, detail: str) -> BodyInvalid:
     return BodyInvalid("The key cannot be made.", errors=(FieldError(pointer=pointer, detail=detail),))
+
+
+def _check_base_url(base_url: str) -> None:
+    if base_url == SANDBOX_URL:
+        return
+    try:
+        parts = urlsplit(base_url)
+        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not parts.username
+    except ValueError:
+        # An IPv6 address without its end, or a port beyond 65535.
+        fits = False
+    if not fits:
+        raise BodyInvalid(
+            "The provider cannot be reached at this address.",
+            errors=(
+                FieldError(pointer="/base_url", detail="must be http(s)://host[:port][/path], without credentials"),
+            ),
+        )
 
 
 def _password_md5(request: AccountRequest) -> str:

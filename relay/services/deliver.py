@@ -26,12 +26,24 @@ class Lane:
         self.max_in_flight = max_in_flight
         self.open = True
         """False after a failure, until a success: then new work waits in the store, not in memory."""
+        self.proven = False
+        """The last attempt that ended was a success. Decision: until then, and after each failure, one attempt at a
+        time, so that a dead endpoint holds one slot, and many of them do not hold all."""
         self.more = False
         """Work was turned away: the store has more for this lane."""
 
+    @property
+    def width(self) -> int:
+        """How many may run at once now."""
+        return self.max_in_flight if self.proven else 1
+
+    def ended(self, *, delivered: bool) -> None:
+        """An attempt has ended."""
+        self.open = self.proven = delivered
+
     def room(self) -> int:
         """How many more may be claimed now."""
-        return max(0, self.max_in_flight - self.running - len(self.waiting))
+        return max(0, self.width - self.running - len(self.waiting))
 
 
 class Lanes:

@@ -28,7 +28,9 @@ class Window:
     rate through in the first second, and a provider that counts refuses the rest.
     """
 
-    def __init__(self, per_s: float) -> None:
+    def __init__(self, per_s: float, margin_s: float = 0.0) -> None:
+        """``margin_s`` makes the second longer, for a rate that somebody else counts when calls arrive."""
+        self._margin_s = margin_s
         self._starts: deque[float] = deque()
         self._reserved = 0
         self.change(per_s)
@@ -36,7 +38,7 @@ class Window:
     def change(self, per_s: float) -> None:
         """Another rate from now on; the starts so far count."""
         self.most = min(MOST_REMEMBERED, max(1, int(per_s)))
-        self.period_s = self.most / per_s
+        self.period_s = self.most / per_s + self._margin_s
         self._starts = deque(self._starts, maxlen=self.most)
 
     def wait_s(self, now_s: float) -> float:

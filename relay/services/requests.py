@@ -48,7 +48,7 @@ class AccountRequest(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float = 30.0
     pull_reports: bool = True
     pull_inbound: bool = True
-    pull_interval_s: float = 30.0
+    pull_interval_s: float = 10.0
     callback_allow: list[str] = []
     callback_proxies: int = 0
     weight: int = 1

@@ -1,9 +1,15 @@
 """Per account: how many submissions may run at once, and how many may start per second."""
 
+from typing import Final
+
 from relay.domain.accounts import Account
 from relay.domain.ids import AccountId
 from relay.ports import Clock
 from relay.services.limits import Window
+
+ARRIVAL_S: Final = 0.1
+"""How unevenly calls travel. The provider counts when they arrive: a burst that was late and one that was not come
+closer together than they were started."""
 
 
 class Gate:
@@ -21,7 +27,7 @@ class Gate:
         self._connections = connections
         self._running = 0
         self._per_s = requests_per_s
-        self._window = Window(requests_per_s)
+        self._window = Window(requests_per_s, ARRIVAL_S)
 
     def fit(self, connections: int, requests_per_s: float) -> None:
         """Take over changed limits."""

@@ -22,7 +22,9 @@ from relay.store.script import Db, Script, Step
 
 T = TypeVar("T")
 MAX_BATCH: Final = 512
-BUSY_TIMEOUT_S: Final = 5.0
+BUSY_TIMEOUT_S: Final = 1.0
+"""How long a commit waits for another process that writes. Short commands write for milliseconds; a callback that waits
+longer goes to the spool, before the provider, which pushes once, hangs up."""
 
 # Primary result codes that say "not now", not "your statement is wrong"; the low byte of an extended code.
 _UNAVAILABLE: Final = frozenset(

@@ -119,7 +119,7 @@ class DeliverWorker:
         self.stored(works)
 
     def _pump(self, lane: Lane) -> None:
-        while lane.waiting and lane.running < lane.max_in_flight and not self.stopping:
+        while lane.waiting and lane.running < lane.width and not self.stopping:
             work = lane.waiting.popleft()
             lane.running += 1
             task = asyncio.create_task(self._attempt(lane, work))
@@ -130,9 +130,7 @@ class DeliverWorker:
         try:
             endpoint = await self._deliver.endpoint(work.endpoint_id)
             if endpoint is not None:
-                # Known only now; a lane runs one at a time until then.
                 lane.max_in_flight = min(endpoint.max_in_flight, self._most_per_lane)
-                self._pump(lane)
             async with self._slots:
                 attempt = await self._deliver.attempt(work)
         except Exception:
@@ -152,7 +150,7 @@ class DeliverWorker:
         if record is None or finished is None or result is None:
             log.info("delivery.passed_over", delivery_id=work.id, endpoint_id=work.endpoint_id, attempt=work.attempt)
             return
-        lane.open = record.outcome == "delivered"
+        lane.ended(delivered=record.outcome == "delivered")
         self.set_going(finished.effects)
         if record.next_due_ms is not None:
             self._event.set()

@@ -14,6 +14,9 @@ from relay.services.pull import Pull, PullResult
 from relay.telemetry.metrics import Metrics
 
 _LOOK_S: Final = 1.0
+_INTERVALS: Final[dict[BodyKind, int]] = {"report": 1, "mo": 3}
+"""How many of an account's intervals lie between two pulls. Source: assumption of the provider contract, section 2, "do
+pulls drain?": at least 10 s for reports and 30 s for inbound messages, so the default interval is 10 s."""
 
 log = structlog.get_logger("relay")
 
@@ -75,7 +78,7 @@ class PullWorker:
                 if result.outcome != "rows":
                     return
         finally:
-            self._due_s[account_id, kind] = self._clock.monotonic_s() + account.pull_interval_s
+            self._due_s[account_id, kind] = self._clock.monotonic_s() + account.pull_interval_s * _INTERVALS[kind]
 
     def _tell(self, account_id: AccountId, name: str, kind: BodyKind, result: PullResult) -> None:
         self._metrics.upstream_called(name, kind, result.outcome, result.seconds)

@@ -1,12 +1,13 @@
 """Small loops that keep things in order."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 import structlog
 
 from relay.domain.errors import StoreUnavailable
-from relay.domain.ids import MessageId
+from relay.domain.ids import AccountId, MessageId
 from relay.domain.provider import Balance
 from relay.domain.times import SECOND_MS
 from relay.ports import Clock, PendingRaw, Store, StoredEffects
@@ -21,6 +22,7 @@ _ACCOUNTS_S: Final = 5.0
 _LEFT_S: Final = 5.0
 _SPOOL_S: Final = 0.5
 _GAUGES_S: Final = 5.0
+_LOOK_S: Final = 1.0
 
 log = structlog.get_logger("relay")
 
@@ -115,22 +117,27 @@ class Upkeep:
             await self._clock.sleep(_ACCOUNTS_S)
 
     async def balances(self) -> None:
-        """Ask every account for its balance, now and then."""
+        """Ask every account for its balance: at once when it is new, then now and then."""
+        due_s: dict[AccountId, float] = {}
         while True:
-            for account in self._accounts.all():
-                ready = self._accounts.get(account.id)
-                if ready is None or ready.disabled:
-                    continue
-                asked = await self._balances.ask(ready)
-                known = isinstance(asked.answer, Balance)
-                self._metrics.upstream_called(
-                    account.name, "queryBalance", "accepted" if known else "failed", asked.seconds
-                )
-                if isinstance(asked.answer, Balance):
-                    self._metrics.balance(account.name, asked.answer.amount, asked.answer.prepaid)
-                else:
-                    log.warning("balance.unknown", account_id=account.id, code=asked.answer.code, why=asked.answer.why)
-            await self._clock.sleep(self._balance_interval_s)
+            now_s = self._clock.monotonic_s()
+            wanted = [account.id for account in self._accounts.all() if due_s.get(account.id, now_s) <= now_s]
+            # Side by side: one provider's silence delays no other.
+            await asyncio.gather(*(self._ask_balance(account_id) for account_id in wanted))
+            due_s.update(dict.fromkeys(wanted, now_s + self._balance_interval_s))
+            await self._clock.sleep(min(_LOOK_S, self._balance_interval_s))
+
+    async def _ask_balance(self, account_id: AccountId) -> None:
+        account = self._accounts.get(account_id)
+        if account is None or account.disabled:
+            return
+        asked = await self._balances.ask(account)
+        known = isinstance(asked.answer, Balance)
+        self._metrics.upstream_called(account.name, "queryBalance", "accepted" if known else "failed", asked.seconds)
+        if isinstance(asked.answer, Balance):
+            self._metrics.balance(account.name, asked.answer.amount, asked.answer.prepaid)
+        else:
+            log.warning("balance.unknown", account_id=account.id, code=asked.answer.code, why=asked.answer.why)
 
     async def left_bodies(self) -> None:
         """Apply bodies that were pulled and stored, but not applied before their process died."""

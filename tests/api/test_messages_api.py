@@ -59,6 +59,7 @@ async def test_no_number_left_is_422_with_a_pointer_each(gateway: Any) -> None:
         ({"expires_at": "2020-01-01T00:00:00Z"}, ["/expires_at"]),
         ({"expires_at": "0001-01-01T00:00:00+23:59"}, ["/expires_at"]),
         ({"send_at": "9999-12-31T23:59:59-23:59"}, ["/send_at"]),
+        ({"send_at": "9999-12-31T23:59:59Z"}, ["/send_at"]),
     ],
 )
 async def test_what_a_schema_cannot_say_is_422_too(gateway: Any, more: dict[str, str], pointers: list[str]) -> None:

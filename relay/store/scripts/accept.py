@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from relay.domain.errors import QuotaExceeded, RecipientLimitExceeded
+from relay.domain.errors import BodyInvalid, FieldError, QuotaExceeded, RecipientLimitExceeded
 from relay.domain.ids import raw_bytes
 from relay.domain.messages import MessageDraft
 from relay.domain.states import PRIORITY
@@ -35,12 +35,17 @@ def accept(
     if replay is not None:
         return replay
     team = raw_bytes(draft.team_id)
+    if draft.extension is not None:
+        yield from _check_extension(db, team, draft.extension)
     if limit is not None:
         yield from _check_limit(db, team, draft, limit)
     if quota is not None:
         taken = yield from db.row("quota.reserve", team=team, day=quota.day, units=draft.units, most=quota.units)
         if taken is None:
-            raise QuotaExceeded(f"The team's quota is {quota.units} units a day; this message needs {draft.units}.")
+            raise QuotaExceeded(
+                f"The team has {quota.units} units a day; less than the {draft.units} of this message are left.",
+                retry_after_s=quota.ends_in_s,
+            )
     yield from keys.insert(db, ring, idempotency)
     message = raw_bytes(draft.id)
     yield from db.run(
@@ -102,6 +107,18 @@ def _insert_submissions(db: Db, draft: MessageDraft, message: bytes, claim: byte
         key = row[0]
         # Sorted, because the primary key is: appending to one leaf is several times cheaper than scattering.
         yield from db.many("recipients.insert", [(key, mobile) for mobile in sorted(submission.mobiles)])
+
+
+def _check_extension(db: Db, team: bytes, extension: str) -> Script[None]:
+    """Answers go to whoever has leased the extension, or the longest end of it: it must not be another team."""
+    owner = yield from db.row("extensions.owner", extension=extension)
+    if owner is None:
+        owner = yield from db.row("extensions.suffix_owner", port=extension)
+    if owner is not None and bytes(owner[0]) != team:
+        raise BodyInvalid(
+            "The extension belongs to another team.",
+            errors=(FieldError(pointer="/extension", detail="is leased to another team, or ends in one that is"),),
+        )
 
 
 def _check_limit(db: Db, team: bytes, draft: MessageDraft, limit: RecipientLimit) -> Script[None]:

@@ -4,17 +4,34 @@ import asyncio
 
 import pytest
 
-from relay.domain.errors import IdempotencyKeyReused, QuotaExceeded, RecipientLimitExceeded, StoreError
+from relay.domain.errors import BodyInvalid, IdempotencyKeyReused, QuotaExceeded, RecipientLimitExceeded, StoreError
 from relay.domain.messages import MessageView, RecipientView, RefusedNumber, SubmissionView
 from relay.domain.teams import RecipientLimit
 from relay.domain.times import DAY_MS, HOUR_MS, MINUTE_MS, instant
 from relay.ports import Quota, Replay, Stored
+from tests.store import builders
 from tests.store.builders import ACCEPTED, NOW_MS, REFUSED, UNCONFIRMED, idempotency, mobiles, task_of, work_of
 from tests.store.conformance.engines import Database
 from tests.store.conformance.world import World
 
-QUOTA = Quota(day="2026-11-18", units=100)
+QUOTA = Quota(day="2026-11-18", units=100, ends_in_s=3600.0)
 ANSWER = b'{"id":"msg_1","text":"made-up secret text"}'
+
+
+@pytest.mark.parametrize("extension", ["888", "10888"])
+async def test_an_extension_that_leads_to_another_team_is_refused(world: World, extension: str) -> None:
+    await world.store.create_team(builders.team(name="other", extensions=("888",)), None)
+    with pytest.raises(BodyInvalid) as caught:
+        await world.accept([13800130001], extension=extension)
+    assert [error.pointer for error in caught.value.errors] == ["/extension"]
+
+
+async def test_an_extension_of_the_team_or_of_nobody_is_taken(world: World) -> None:
+    own = builders.team(name="own", extensions=("10888", "7"))
+    await world.store.create_team(own, None)
+    await world.store.create_team(builders.team(name="other", extensions=("888",)), None)
+    for extension in ("10888", "7", "17", "88", "8"):
+        await world.accept([13800130001], team_id=own.id, extension=extension)
 
 
 async def test_what_was_accepted_is_seen_whole(world: World) -> None:
@@ -193,7 +210,10 @@ async def test_every_day_and_every_team_has_a_quota_of_its_own(world: World) -> 
     other = world.draft(mobiles(100), team_id=type(world.team.id)("team_" + "f" * 32))
     assert await world.try_accept(world.draft(mobiles(100)), quota=QUOTA) == Stored()
     assert await world.try_accept(other, quota=QUOTA) == Stored()
-    assert await world.try_accept(world.draft(mobiles(100)), quota=Quota(day="2026-11-19", units=100)) == Stored()
+    assert (
+        await world.try_accept(world.draft(mobiles(100)), quota=Quota(day="2026-11-19", units=100, ends_in_s=3600.0))
+        == Stored()
+    )
 
 
 async def test_a_refused_accept_stores_nothing_and_its_key_can_be_used_again(world: World) -> None:

@@ -1,0 +1,78 @@
+from relay.domain.endpoints import DeliveryWork
+from relay.domain.ids import DeliveryId, EndpointId, EventId
+from relay.services.deliver import Lanes
+from tests.services.stillness import FixedEntropy
+
+ENDPOINT = EndpointId("ep_" + "1" * 32)
+WORK = DeliveryWork(
+    id=DeliveryId("dlv_" + "1" * 32),
+    endpoint_id=ENDPOINT,
+    event_id=EventId("evt_" + "1" * 32),
+    event_type="message.delivered",
+    payload=b"{}",
+    attempt=1,
+    claim=b"claim",
+    lease_until_ms=0,
+    event_created_ms=0,
+)
+
+
+def lanes_of(lane_max: int = 3) -> Lanes:
+    return Lanes(FixedEntropy(), lane_max=lane_max, lease_s=60.0)
+
+
+def test_an_endpoint_that_nobody_has_met_is_taken_at_once() -> None:
+    lanes = lanes_of()
+
+    assert lanes.takes(ENDPOINT)
+    assert not lanes.turned_away
+
+
+def test_a_full_lane_turns_work_away_and_remembers_it() -> None:
+    lanes = lanes_of(lane_max=2)
+    lane = lanes.of(ENDPOINT)
+    lane.waiting.extend([WORK, WORK])
+
+    assert not lanes.takes(ENDPOINT)
+    assert (lane.more, lanes.turned_away) == (True, True)
+    lane.waiting.popleft()
+    assert lanes.takes(ENDPOINT)
+
+
+def test_a_lane_that_failed_takes_nothing_into_memory_until_it_succeeds() -> None:
+    lanes = lanes_of()
+    lane = lanes.of(ENDPOINT)
+    lane.open = False
+
+    assert not lanes.takes(ENDPOINT)
+    assert lanes.takes(EndpointId("ep_" + "2" * 32))
+    lane.open = True
+    assert lanes.takes(ENDPOINT)
+
+
+def test_a_lane_has_room_for_what_neither_runs_nor_waits() -> None:
+    lane = lanes_of().of(ENDPOINT)
+    lane.max_in_flight = 4
+    lane.ended(delivered=True)
+    lane.running = 2
+    lane.waiting.append(WORK)
+
+    assert lane.room() == 1
+    lane.running = 9
+    assert lane.room() == 0
+
+
+def test_a_lane_runs_one_at_a_time_until_a_success_and_after_each_failure() -> None:
+    lane = lanes_of().of(ENDPOINT)
+    lane.max_in_flight = 4
+
+    widths = [lane.width]
+    for delivered in (True, False, True):
+        lane.ended(delivered=delivered)
+        widths.append(lane.width)
+
+    assert widths == [1, 4, 1, 4]
+
+
+def test_a_lease_is_as_long_as_was_said() -> None:
+    assert lanes_of().lease_until_ms(1000) == 61_000

@@ -1,0 +1,85 @@
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.services.slots import ARRIVAL_S, Gate, Gates
+from tests.services.stillness import StillClock, account_of
+
+
+def test_a_start_takes_a_connection_until_it_ends() -> None:
+    gate = Gate(2, 100.0, StillClock())
+
+    assert [gate.take() for _ in range(3)] == [True, True, False]
+    assert gate.wait_s() is None
+    gate.begin()
+    gate.end()
+    assert (gate.running, gate.wait_s(), gate.take()) == (1, 0.0, True)
+
+
+def test_a_start_takes_a_place_in_the_rate_that_time_alone_gives_back() -> None:
+    clock = StillClock()
+    gate = Gate(10, 2.0, clock)
+
+    assert [gate.take() for _ in range(3)] == [True, True, False]
+    for _ in range(2):
+        gate.begin()
+        gate.end()
+    assert (gate.take(), gate.wait_s()) == (False, pytest.approx(1.0 + ARRIVAL_S))
+    clock.move(1.0 + ARRIVAL_S + 1e-6)
+    assert gate.take()
+
+
+def test_what_was_not_started_after_all_costs_nothing() -> None:
+    gate = Gate(1, 1.0, StillClock())
+    assert gate.take()
+
+    gate.give_back()
+
+    assert (gate.running, gate.take()) == (0, True)
+
+
+@given(steps=st.lists(st.sampled_from(["take", "end", "give_back", "second"]), max_size=200))
+def test_no_sequence_of_steps_goes_over_the_connections(steps: list[str]) -> None:
+    clock = StillClock()
+    gate = Gate(3, 5.0, clock)
+    running = 0
+    for step in steps:
+        if step == "take":
+            running += gate.take()
+        elif step == "second":
+            clock.move(1.0)
+        elif running:
+            running -= 1
+            if step == "give_back":
+                gate.give_back()
+            else:
+                gate.begin()
+                gate.end()
+        assert gate.running == running <= 3
+
+
+def test_a_start_counts_from_when_it_begins_not_from_when_it_was_made_ready() -> None:
+    clock = StillClock()
+    gate = Gate(10, 1.0, clock)
+    assert gate.take()
+    clock.move(5.0)
+    gate.begin()
+
+    clock.move(0.9)
+    assert not gate.take()
+    clock.move(0.1 + ARRIVAL_S + 1e-6)
+    assert gate.take()
+
+
+def test_an_account_has_one_gate_which_takes_over_changed_limits() -> None:
+    gates, account = Gates(StillClock()), account_of()
+    gate = gates.of(account)
+    gate.take()
+    gate.take()
+
+    again = gates.of(msgspec.structs.replace(account, connections=3))
+
+    assert again is gate
+    assert gate.take()
+    assert gates.of(account_of(2)) is not gate

@@ -1,0 +1,150 @@
+"""One attempt: its outcome exists nowhere else, so it is stored however long the store is away."""
+
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from relay.domain.accounts import Account
+from relay.domain.errors import StoreError, StoreUnavailable
+from relay.domain.ids import MessageId, SubmissionId, TeamId
+from relay.domain.messages import SubmissionWork
+from relay.domain.provider import Accepted, NotSent, SendOutcome, Unconfirmed
+from relay.ports import FinishedSubmission, Provider, Store, StoredEffects
+from relay.services.accounts import AccountBook
+from relay.services.submit import Submit
+from tests.services.stillness import FixedEntropy, StillClock, account_of
+
+WORK = SubmissionWork(
+    id=SubmissionId("sub_" + "1" * 32),
+    message_id=MessageId("msg_" + "1" * 32),
+    team_id=TeamId("team_" + "1" * 32),
+    account_id=account_of().id,
+    text="hello",
+    extension=None,
+    mobiles=[13800131234],
+    attempt=1,
+    claim=b"claim",
+    category="notice",
+    on_unconfirmed="hold",
+    accepted_ms=0,
+)
+ACCEPTED = Accepted(task_id=None, code="00", message=None)
+
+
+class Away:
+    """A store that cannot be written the first ``failures`` times; it keeps how it was asked."""
+
+    def __init__(self, account: Account, failures: int, error: Exception | None = None) -> None:
+        self._account = account
+        self._failures = failures
+        self._error = error or StoreUnavailable("away")
+        self.finished: list[dict[str, Any]] = []
+
+    async def accounts(self) -> list[Account]:
+        return [self._account]
+
+    async def callback_tokens(self) -> dict[bytes, Any]:
+        return {}
+
+    async def finish_submission(self, work: SubmissionWork, outcome: SendOutcome, **more: Any) -> FinishedSubmission:
+        if self._failures:
+            self._failures -= 1
+            raise self._error
+        self.finished.append({"outcome": outcome, **more})
+        effects = StoredEffects(deliveries=(), recipients_by_status={}, segments_by_status={}, events_by_type={})
+        return FinishedSubmission(
+            fenced=False, status="submitted", message_id=work.message_id, retry_due_ms=None, effects=effects
+        )
+
+
+class Answers:
+    """A provider that answers one thing, and counts how often it was asked."""
+
+    def __init__(self, clock: StillClock, outcome: SendOutcome) -> None:
+        self._clock = clock
+        self._outcome = outcome
+        self.sent = 0
+
+    async def send(self, account: Account, work: SubmissionWork) -> SendOutcome:
+        self.sent += 1
+        self._clock.move(0.2)
+        return self._outcome
+
+
+class Attempted(msgspec.Struct, frozen=True):
+    """What is there after an attempt."""
+
+    store: Away
+    provider: Answers
+    clock: StillClock
+    seconds: float
+
+
+async def attempt(
+    outcome: SendOutcome,
+    *,
+    failures: int = 0,
+    work: SubmissionWork = WORK,
+    account: Account | None = None,
+    error: Exception | None = None,
+) -> Attempted:
+    clock = StillClock()
+    store = Away(account or account_of(), failures, error)
+    provider = Answers(clock, outcome)
+    book = AccountBook(cast(Store, store), clock, sandbox_for_live=False)
+    await book.refresh()
+    submit = Submit(cast(Store, store), cast(Provider, provider), book, clock, FixedEntropy())
+    done = await submit.attempt(work)
+    return Attempted(store, provider, clock, done.seconds)
+
+
+async def test_an_outcome_is_stored_however_long_the_store_is_away_and_sent_once() -> None:
+    done = await attempt(ACCEPTED, failures=8)
+
+    assert [finish["outcome"] for finish in done.store.finished] == [ACCEPTED]
+    assert done.provider.sent == 1
+    assert done.clock.slept == [0.1, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0, 5.0]
+
+
+async def test_the_providers_part_of_the_time_is_told_apart() -> None:
+    assert (await attempt(ACCEPTED, failures=3)).seconds == pytest.approx(0.2)
+
+
+async def test_a_mistake_of_ours_is_not_tried_for_ever() -> None:
+    with pytest.raises(StoreError):
+        await attempt(ACCEPTED, failures=1, error=StoreError("no such column"))
+
+
+@pytest.mark.parametrize(
+    ("attempts", "retry_after_s", "delay_ms"),
+    [(1, None, 550), (2, None, 1100), (3, None, 2200), (20, None, 66_000), (1, 30.0, 30_000), (20, 30.0, 66_000)],
+)
+async def test_what_was_not_sent_is_due_again_after_the_back_off_or_what_the_provider_asked(
+    attempts: int, retry_after_s: float | None, delay_ms: int
+) -> None:
+    outcome = NotSent(why="http_429", retry_after_s=retry_after_s)
+
+    done = await attempt(outcome, work=msgspec.structs.replace(WORK, attempt=attempts))
+
+    (finish,) = done.store.finished
+    assert finish["retry_due_ms"] - finish["now_ms"] == delay_ms
+
+
+@pytest.mark.parametrize(
+    ("on_unconfirmed", "task_id_dedup", "resend"),
+    [("hold", False, False), ("fail", False, False), ("resend", False, True), ("hold", True, True)],
+)
+async def test_only_the_caller_or_the_account_allows_to_send_again(
+    on_unconfirmed: str, task_id_dedup: bool, resend: bool
+) -> None:
+    work = msgspec.structs.replace(WORK, on_unconfirmed=on_unconfirmed)
+
+    done = await attempt(Unconfirmed(why="read_timeout"), work=work, account=account_of(task_id_dedup=task_id_dedup))
+
+    assert [finish["resend"] for finish in done.store.finished] == [resend]
+
+
+async def test_an_account_that_is_gone_is_an_error_and_nothing_is_sent() -> None:
+    with pytest.raises(LookupError):
+        await attempt(ACCEPTED, account=account_of(2))
