@@ -124,11 +124,9 @@ class Deliver:
         endpoint = await self.endpoint(work.endpoint_id)
         now_ms = self._clock.now_ms()
         # A lease that ends before the time-out could leave two processes posting: then the store has it back.
-        if now_ms + self._timeout_s * SECOND_MS > work.lease_until_ms:
-            return _NOT_MADE
-        if endpoint is None or endpoint.status != "enabled":
-            return _NOT_MADE
-        if endpoint.paused_until_ms is not None and endpoint.paused_until_ms > now_ms:
+        lapses = now_ms + self._timeout_s * SECOND_MS > work.lease_until_ms
+        if lapses or endpoint is None or not _takes(endpoint, now_ms):
+            await until_stored(self._clock, lambda: self._store.release_delivery(work))
             return _NOT_MADE
         result = await self._poster.post(endpoint, work.event_id, work.payload, now_ms // SECOND_MS, self._timeout_s)
         ended_ms = self._clock.now_ms()
@@ -155,3 +153,8 @@ class Deliver:
         return DeliveryAttempt(
             result=result, record=record, finished=finished, lag_ms=max(0, ended_ms - work.event_created_ms)
         )
+
+
+def _takes(endpoint: Endpoint, now_ms: int) -> bool:
+    """Whether the endpoint is on and not paused."""
+    return endpoint.status == "enabled" and (endpoint.paused_until_ms or 0) <= now_ms

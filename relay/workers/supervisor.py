@@ -28,7 +28,7 @@ class Supervisor:
         self._tasks: list[asyncio.Task[None]] = []
 
     def keep(self, name: str, loop: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
-        """Run ``loop`` until ``stop``, again and again when it ends or breaks."""
+        """Run ``loop`` until ``stop``, again and again when it breaks; one that returns has ended on purpose."""
         task = asyncio.create_task(self._keep(name, loop), name=f"relay-{name}")
         self._tasks.append(task)
         return task
@@ -50,6 +50,7 @@ class Supervisor:
             started_s = self._clock.monotonic_s()
             try:
                 await loop()
+                return
             except StoreUnavailable as error:
                 log.warning("loop.store_unavailable", loop=name, reason=str(error), next_start_in_s=pause_s)
             except Exception:

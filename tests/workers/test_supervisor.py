@@ -104,3 +104,18 @@ async def test_a_stop_before_the_first_start_ends_too() -> None:
     await supervisor.stop()
 
     assert task.cancelled()
+
+
+async def test_a_loop_that_returns_has_ended_on_purpose() -> None:
+    clock, metrics = StillClock(), Metrics()
+    supervisor = Supervisor(clock, metrics)
+    starts = 0
+
+    async def ends() -> None:
+        nonlocal starts
+        starts += 1
+
+    await supervisor.keep("ends", ends)
+
+    assert starts == 1
+    assert metrics.registry.get_sample_value("relay_loop_restarts_total", {"loop": "ends"}) is None

@@ -103,6 +103,11 @@ def finish(db: Db, work: DeliveryWork, record: AttemptRecord) -> Script[Finished
     return FinishedDelivery(fenced=False, disabled=disabled, effects=effects_of(effects))
 
 
+def release(db: Db, work: DeliveryWork) -> Script[None]:
+    """See ``relay.ports.Store.release_delivery``."""
+    yield from db.run("deliveries.release", id=raw_bytes(work.id), claim=work.claim)
+
+
 def _note_failure(db: Db, effects: Effects, row: Row, record: AttemptRecord, *, enabled: bool) -> Script[bool]:
     endpoint, team, failing_since_ms = row[1], row[3], row[7]
     yield from db.run("endpoints.note_failure", id=endpoint, at_ms=record.at_ms, pause_until_ms=record.pause_until_ms)

@@ -18,6 +18,9 @@ UPDATE deliveries SET claim = NULL, lease_until_ms = NULL WHERE claim IS NOT NUL
 -- name: deliveries.free_all
 UPDATE deliveries SET claim = NULL, lease_until_ms = NULL WHERE claim IS NOT NULL
 
+-- name: deliveries.release
+UPDATE deliveries SET claim = NULL, lease_until_ms = NULL WHERE id = :id AND claim = :claim
+
 -- name: deliveries.due
 SELECT d.id, d.event, d.attempt, ev.type, ev.payload, ev.created_ms
 FROM deliveries d JOIN events ev ON ev.id = d.event

@@ -224,6 +224,18 @@ async def test_a_lease_that_ended_is_claimed_again_and_the_late_finish_is_fenced
     assert (await _finish(again, world, 200)).fenced
 
 
+async def test_a_lease_that_is_given_back_is_due_at_once_and_cannot_be_finished(world: World) -> None:
+    new = await world.endpoint()
+    await _event(world)
+    (work,) = await world.lease((new, 1))
+    await world.store.release_delivery(work)
+    assert (await _finish(work, world, 200)).fenced
+    (again,) = await world.lease((new, 1), claim=OTHER_CLAIM)
+    await world.store.release_delivery(work)
+    assert (again.id, again.attempt) == (work.id, 1)
+    assert not (await _finish(again, world, 200)).fenced
+
+
 def _none() -> DeliveryDetail:
     raise AssertionError("there is no such delivery")
 
