@@ -13,6 +13,7 @@ from relay.domain.times import SECOND_MS
 from relay.ports import Clock, Entropy, Store, StoredEffects
 from relay.services.deliver import Deliver, DeliveryAttempt, Lane, Lanes
 from relay.telemetry.metrics import Metrics
+from relay.workers.running import Running
 
 IDLE_S: Final = 1.0
 """How often the store is asked although nothing says that work waits: another process may have left some."""
@@ -47,7 +48,7 @@ class DeliverWorker:
         self._most_per_lane = max(1, max_in_flight_total // SHARE)
         self._slots = asyncio.Semaphore(max_in_flight_total)
         self._event = asyncio.Event()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running = Running()
         self.set_going: Callable[[StoredEffects], None] = _nothing
         self.stopping = False
 
@@ -88,13 +89,7 @@ class DeliverWorker:
         """Start nothing more; wait for what runs. How many were cut off (their leases end, and they are sent again)."""
         self.stopping = True
         self._event.set()
-        if not self._running:
-            return 0
-        _, left = await asyncio.wait(self._running, timeout=seconds)
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-        return len(left)
+        return await self._running.drain(seconds)
 
     async def _claim(self, now_ms: int) -> None:
         rooms: list[tuple[EndpointId, int]] = []
@@ -122,9 +117,7 @@ class DeliverWorker:
         while lane.waiting and lane.running < lane.width and not self.stopping:
             work = lane.waiting.popleft()
             lane.running += 1
-            task = asyncio.create_task(self._attempt(lane, work))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            self._running.start(self._attempt(lane, work))
 
     async def _attempt(self, lane: Lane, work: DeliveryWork) -> None:
         try:

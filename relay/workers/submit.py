@@ -16,6 +16,7 @@ from relay.services.accounts import AccountBook
 from relay.services.slots import Gates
 from relay.services.submit import Submit, SubmitAttempt
 from relay.telemetry.metrics import Metrics
+from relay.workers.running import Running
 
 IDLE_S: Final = 1.0
 """How often the store is asked although nothing says that work waits: another process may have left some."""
@@ -54,14 +55,12 @@ class SubmitWorker:
         self._settled = settled
         self._event = asyncio.Event()
         self._pumping = asyncio.Lock()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running = Running()
         self.stopping = False
 
     def start(self, work: SubmissionWork) -> None:
         """Send it now; its slot is taken."""
-        task = asyncio.create_task(self._attempt(work))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._running.start(self._attempt(work))
 
     def wake(self, account_id: AccountId) -> None:
         """Something of this account waits in the store."""
@@ -88,13 +87,7 @@ class SubmitWorker:
         async with self._pumping:
             # What was being claimed is running now, and waited for like the rest; nothing more will be.
             pass
-        if not self._running:
-            return 0
-        _, left = await asyncio.wait(self._running, timeout=seconds)
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-        return len(left)
+        return await self._running.drain(seconds)
 
     async def _pump(self, account: Account) -> float:
         """Start what is due and has a slot. Seconds until there may be more to do."""
