@@ -6,6 +6,7 @@ Layers, each knows only what stands below it; adapters do not know each other (c
     app                 the one composition root: makes everything, knows everybody
     ------------------------------------------------------------------ adapters
     api                 REST in: authentication, problems, OpenAPI document, documentation page
+    console             one web page over the REST API
     workers             loops and their supervisor: submit, deliver, pull, sweep, balance
     provider            the provider's HTTP API; provider.sandbox: the provider itself as a server, which shares nothing
     store               transaction scripts, and the SQLite driver that runs them
