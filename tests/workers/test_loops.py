@@ -247,6 +247,23 @@ async def test_pulls_follow_each_other_while_rows_come_and_then_wait_for_their_i
     assert waited == [False, False, True, False, True, False]
 
 
+async def test_inbound_messages_are_pulled_every_third_interval() -> None:
+    clock = StillClock()
+    pulls = Pulls(clock)
+    worker = await pulling(clock, pulls, msgspec.structs.replace(account_of(), pull_interval_s=10.0))
+
+    running = asyncio.create_task(worker.run())
+    await ticks(lambda: len(pulls.made) >= 12)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+    for kind, interval_s in (("report", 10), ("mo", 30)):
+        times = [made_s for made, made_s in pulls.made if made == kind]
+        assert len(times) >= 3
+        # This clock goes on while the tasks of a pull take their turns: some seconds more.
+        assert all(interval_s <= later - earlier < interval_s + 10 for earlier, later in pairwise(times)), kind
+
+
 async def test_a_pull_that_could_not_be_kept_breaks_the_loop_so_that_the_supervisor_tells() -> None:
     clock = StillClock()
     worker = await pulling(clock, Pulls(clock, report=["broken"]), account_of())
