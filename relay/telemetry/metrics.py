@@ -51,7 +51,7 @@ class Metrics:
 
     def __init__(self) -> None:
         # Without this a `_created` time doubles the number of counter series; nothing uses it.
-        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call] # has no types
         self.registry = CollectorRegistry(auto_describe=True)
         self._account = _Capped(MAX_ACCOUNTS)
         self._route = _Capped(MAX_ROUTES)

@@ -95,7 +95,12 @@ class PinnedBackend(httpcore.AsyncNetworkBackend):
                 return WatchedStream(stream)
         raise failure
 
-    async def _checked_addresses(self, host: str, port: int, timeout: float | None) -> list[IPAddress]:  # noqa: ASYNC109
+    async def _checked_addresses(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None,  # noqa: ASYNC109 - passed on from httpcore's interface
+    ) -> list[IPAddress]:
         try:
             async with asyncio.timeout(timeout):
                 addresses = await self._resolve(host, port)
@@ -131,7 +136,11 @@ class WatchedStream(httpcore.AsyncNetworkStream):
     def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
         self._inner = inner
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
+    async def read(
+        self,
+        max_bytes: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's interface
+    ) -> bytes:
         """Up to ``max_bytes``; empty when the other side has closed."""
         try:
             return await self._inner.read(max_bytes, timeout)
@@ -139,7 +148,11 @@ class WatchedStream(httpcore.AsyncNetworkStream):
         except OSError as error:
             raise httpcore.ReadError from error
 
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+    async def write(
+        self,
+        buffer: bytes,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's interface
+    ) -> None:
         """All of ``buffer`` is handed to the system."""
         request = CURRENT_REQUEST.get()
         if request is not None:

@@ -24,6 +24,7 @@ async def test_only_permitted_addresses_are_tried() -> None:
         return address == IPv4Address("127.0.0.2")
 
     transport = Transport(resolve=resolve_to("127.0.0.1", "127.0.0.2"), permit=permit)
+    # S104 sees all interfaces; the test needs every loopback address, and nobody else knows the port.
     async with serving(answer, host="0.0.0.0") as server, httpx.AsyncClient(transport=transport) as client:  # noqa: S104
         assert (await client.get(f"http://sms.example:{server.port}/")).text == "127.0.0.2"
     assert asked == [IPv4Address("127.0.0.1"), IPv4Address("127.0.0.2")]
@@ -36,6 +37,7 @@ async def test_a_name_is_resolved_once_a_connection_so_that_it_cannot_change_its
         return answers.pop(0)
 
     transport = Transport(resolve=rebind, permit=lambda address: address == IPv4Address("127.0.0.1"))
+    # S104 sees all interfaces; the test needs every loopback address, and nobody else knows the port.
     async with serving(answer, host="0.0.0.0") as server, httpx.AsyncClient(transport=transport) as client:  # noqa: S104
         assert (await client.get(f"http://sms.example:{server.port}/")).text == "127.0.0.1"
     assert len(answers) == 1

@@ -166,7 +166,11 @@ def test_a_refused_connect_after_a_write_is_no_proof() -> None:
 
 async def test_a_write_is_noted_even_when_it_fails() -> None:
     class Broken(httpcore.AsyncNetworkStream):
-        async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        async def write(
+            self,
+            buffer: bytes,
+            timeout: float | None = None,  # noqa: ASYNC109 - httpcore's interface
+        ) -> None:
             raise ssl.SSLError("broken")
 
     written = Written()

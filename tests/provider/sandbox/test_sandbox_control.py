@@ -12,7 +12,8 @@ Until = Callable[[Callable[[], object]], Awaitable[None]]
 
 
 async def test_only_loopback_clients_reach_it_whatever_they_claim() -> None:
-    transport = httpx.ASGITransport(app=create_app(Sandbox()), client=("10.0.0.1", 1))  # type: ignore[arg-type]
+    app = create_app(Sandbox())
+    transport = httpx.ASGITransport(app=app, client=("10.0.0.1", 1))  # type: ignore[arg-type] # two spellings of ASGI
     async with httpx.AsyncClient(transport=transport, base_url="http://sandbox") as client:
         answer = await client.get("/control/accounts", headers={"x-forwarded-for": "127.0.0.1"})
     assert answer.status_code == 404
