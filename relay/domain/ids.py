@@ -56,3 +56,9 @@ def is_task_id(text: str) -> bool:
 def raw_bytes(identifier: str) -> bytes:
     """The 16 bytes behind a prefixed id; what the store keeps."""
     return bytes.fromhex(identifier[-32:])
+
+
+def first_id(ms: int) -> bytes:
+    """The smallest UUIDv7 of this millisecond (RFC 9562, section 5.7: the first 48 bits are the time): "since" is a range
+    of ids."""
+    return max(0, ms).to_bytes(6) + bytes(10)

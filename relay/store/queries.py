@@ -2,6 +2,12 @@
 
 The text is shared by the engines. Where one must differ, ``sql/<engine>/*.sql`` holds a block of the same name, with
 the reason above it; it replaces the shared one.
+
+A line of the form ``-- <note>: <text>`` below the name may tell engines with several writers more of a statement:
+
+    -- commits in order of: team   rows of one team become visible in the order of their numbers: until this transaction
+                                   has ended, nobody else runs the statement for that team
+    -- kept: yes                   one answer is good for the whole transaction, unless it writes to the table itself
 """
 
 import re
@@ -16,13 +22,18 @@ Engine = Literal["sqlite", "postgres"]
 _BLOCK: Final = re.compile(r"^-- name: (?P<name>[a-z_]+\.[a-z0-9_]+)\s*$", re.MULTILINE)
 _COMMENT: Final = re.compile(r"--[^\n]*")
 _PARAM: Final = re.compile(r"(?<![:\w]):([a-z_][a-z0-9_]*)")
+_ORDERED: Final = re.compile(r"^-- commits in order of: (\w+)\s*$", re.MULTILINE)
+_KEPT: Final = re.compile(r"^-- kept: yes\s*$", re.MULTILINE)
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """One statement in the engine's own parameter style; ``names`` in the order in which they first occur."""
+    """One statement in the engine's own parameter style; ``names`` in the order in which they first occur. ``ordered``
+    names the parameter of ``-- commits in order of``; see the module."""
 
     sql: str
     names: tuple[str, ...]
+    ordered: str | None = None
+    kept: bool = False
 
     def bind(self, params: Mapping[str, object]) -> tuple[Any, ...]:
         """The values in order. Raises KeyError for a missing one; a superfluous one is a TypeError."""
@@ -75,4 +86,10 @@ def _compile(body: str, engine: Engine) -> Query:
         return f"{'?' if engine == 'sqlite' else '$'}{names.index(name) + 1}"
 
     sql = _PARAM.sub(place, _COMMENT.sub("", body))
-    return Query(sql=" ".join(sql.split()), names=tuple(names))
+    ordered = _ORDERED.search(body)
+    return Query(
+        sql=" ".join(sql.split()),
+        names=tuple(names),
+        ordered=None if ordered is None else ordered[1],
+        kept=_KEPT.search(body) is not None,
+    )

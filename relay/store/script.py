@@ -7,7 +7,8 @@ A script yields ``Step``s and is sent their results, so it says nothing about th
         ...
         return True
 
-It runs inside one transaction. An exception that leaves it undoes all that it did.
+It runs inside one transaction. An exception that leaves it undoes all that it did. It may be run again from its
+beginning, as when PostgreSQL found a deadlock: what it did before that is undone, so it must keep nothing outside.
 """
 
 from collections.abc import Generator, Sequence
@@ -16,26 +17,46 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from relay.ports import Entropy, Straight
-from relay.store.queries import Queries
+from relay.store.queries import Queries, Query
 
 T = TypeVar("T")
-Fetch = Literal["rows", "row", "count", "many"]
+Fetch = Literal["rows", "row", "count", "put", "hold"]
 Row = Sequence[Any]
 
 
 class Step(msgspec.Struct, frozen=True, gc=False):
-    """One statement. ``params`` in the order of the query's names; for ``many`` a list of such tuples.
+    """One statement. ``params`` in the order of the query's names; for ``put`` a list of such tuples.
 
     The driver answers with a list of rows (``rows``), a row or None (``row``), the number of rows changed (``count``),
-    or None (``many``).
+    or None (``put``, ``hold``).
     """
 
-    sql: str
+    query: Query
     params: Sequence[Any]
     fetch: Fetch
 
 
 Script = Generator[Step, Any, T]
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """When a script may run among others, for an engine that has several writers. SQLite has one: there every script
+    runs alone, and none of this matters.
+
+    ``submissions``: it works on these, so their messages are locked before it begins. ``locks``: no two scripts that
+    share one run at the same time in any process. Both are taken for all scripts of a commit at once and in one order,
+    so that no two processes wait for each other. ``place``: scripts of one commit run in this order. ``weight``: about
+    how many rows it writes. ``alone``: it locks so much that it shares its commit with no other.
+    """
+
+    submissions: tuple[bytes, ...] = ()
+    locks: tuple[str, ...] = ()
+    place: int = 0
+    weight: int = 1
+    alone: bool = False
+
+
+ANY_TURN = Turn()
 
 
 class Db:
@@ -53,22 +74,33 @@ class Db:
     def rows(self, name: str, /, **params: object) -> Script[list[Row]]:
         """All rows of the query ``name``."""
         query = self._queries[name]
-        rows: list[Row] = yield Step(query.sql, query.bind(params), "rows")
+        rows: list[Row] = yield Step(query, query.bind(params), "rows")
         return rows
 
     def row(self, name: str, /, **params: object) -> Script[Row | None]:
         """The first row, or None."""
         query = self._queries[name]
-        row: Row | None = yield Step(query.sql, query.bind(params), "row")
+        row: Row | None = yield Step(query, query.bind(params), "row")
         return row
 
     def run(self, name: str, /, **params: object) -> Script[int]:
         """How many rows the statement changed."""
         query = self._queries[name]
-        count: int = yield Step(query.sql, query.bind(params), "count")
+        count: int = yield Step(query, query.bind(params), "count")
         return count
 
+    def put(self, name: str, /, **params: object) -> Script[None]:
+        """Write, and ask for no answer. Every later statement sees it; when it is carried out is the driver's to say,
+        which may put the same statements of several scripts together."""
+        query = self._queries[name]
+        yield Step(query, [query.bind(params)], "put")
+
     def many(self, name: str, params: list[tuple[Any, ...]]) -> Script[None]:
-        """Run the statement once for each tuple; its values in the order in which the query first names them."""
+        """``put`` for each tuple; its values in the order in which the query first names them."""
         if params:
-            yield Step(self._queries[name].sql, params, "many")
+            yield Step(self._queries[name], params, "put")
+
+    def hold(self, *submissions: bytes) -> Script[None]:
+        """Until the transaction ends nobody else changes the messages of these submissions, nor any submission,
+        recipient or report of them: what is read from now on stays true."""
+        yield Step(self._queries["states.hold"], (submissions,), "hold")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from relay.domain.errors import SchemaMissing, StoreError, StoreInUse, StoreUnavailable
-from relay.store.script import Db, Script, Step
+from relay.store.script import ANY_TURN, Db, Script, Step, Turn
 
 T = TypeVar("T")
 MAX_BATCH: Final = 512
@@ -110,7 +110,7 @@ class SqliteDriver:
         self._writer.start()
         self._closed = False
 
-    async def write(self, script: Callable[[Db], Script[T]]) -> T:
+    async def write(self, script: Callable[[Db], Script[T]], turn: Turn = ANY_TURN) -> T:
         """Run ``script`` in the next group commit. Raises what it raised, or StoreUnavailable."""
         if self._closed:
             raise StoreUnavailable("the store is closed")
@@ -214,33 +214,35 @@ class SqliteDriver:
 
 
 def _drive(connection: sqlite3.Connection, script: Script[T]) -> T:
-    """Run a script to its end. A statement's error is thrown into the script, where it may be handled."""
+    """Run a script to its end."""
     try:
         step = next(script)
         while True:
-            try:
-                result = _execute(connection, step)
-            except sqlite3.IntegrityError as error:
-                step = script.throw(error)
-            else:
-                step = script.send(result)
+            step = script.send(_execute(connection, step))
     except StopIteration as stop:
         value: T = stop.value
         return value
 
 
 def _execute(connection: sqlite3.Connection, step: Step) -> object:
+    sql = step.query.sql
     match step.fetch:
         case "rows":
-            return connection.execute(step.sql, step.params).fetchall()
+            return connection.execute(sql, step.params).fetchall()
         case "row":
             # fetchall, not fetchone: a RETURNING statement that is not read to its end is not finished.
-            rows = connection.execute(step.sql, step.params).fetchall()
+            rows = connection.execute(sql, step.params).fetchall()
             return rows[0] if rows else None
         case "count":
-            return connection.execute(step.sql, step.params).rowcount
-        case "many":
-            connection.executemany(step.sql, step.params)
+            return connection.execute(sql, step.params).rowcount
+        case "put":
+            if len(step.params) == 1:
+                connection.execute(sql, step.params[0])
+            else:
+                connection.executemany(sql, step.params)
+            return None
+        case "hold":
+            # There is one writer.
             return None
 
 

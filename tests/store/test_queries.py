@@ -40,7 +40,9 @@ def _used() -> set[str]:
                 continue
             if not isinstance(node.func.value, ast.Name) or node.func.value.id != "db":
                 continue
-            if node.func.attr in ("rows", "row", "run", "many"):
+            if node.func.attr == "hold":
+                used.add("states.hold")
+            elif node.func.attr in ("rows", "row", "run", "put", "many"):
                 used |= _names(node.args[0])
     return used
 
@@ -166,7 +168,7 @@ HOT: Final = {
     "submissions.due": "SEARCH submissions USING INDEX submissions_due (account=? AND priority=? AND due_ms<?)",
     "submissions.expired": "SEARCH submissions USING INDEX submissions_expiring (expires_ms<?)",
     "submissions.find": "SEARCH s USING INDEX sqlite_autoindex_submissions_1 (id=?)",
-    "submissions.find_by_task": "SEARCH s USING INDEX submissions_by_task (provider_task_id=?)",
+    "submissions.find_by_task": "SEARCH submissions USING INDEX submissions_by_task (provider_task_id=?)",
     "submissions.lapsed": "SEARCH submissions USING INDEX submissions_running (lease_until_ms<?)",
     "submissions.next_due": "SEARCH submissions USING INDEX submissions_due (account=? AND priority=?)",
     "submissions.silent": "SEARCH submissions USING INDEX submissions_silent (since_ms<?)",

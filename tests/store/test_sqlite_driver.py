@@ -172,19 +172,6 @@ async def test_a_script_that_fails_takes_nobody_down_but_itself(driver: SqliteDr
     assert _stored(path) == [1, 2, 3]
 
 
-async def test_a_script_may_handle_a_broken_constraint_and_go_on(driver: SqliteDriver, path: Path) -> None:
-    def script(db: Db) -> Script[str]:
-        yield from db.run("notes.insert", id=1, text="")
-        try:
-            yield from db.run("notes.insert", id=1, text="")
-        except sqlite3.IntegrityError:
-            yield from db.run("notes.insert", id=2, text="")
-        return "went on"
-
-    assert await driver.write(script) == "went on"
-    assert _stored(path) == [1, 2]
-
-
 async def test_a_foreign_error_names_no_value(driver: SqliteDriver) -> None:
     await driver.write(_write(1, "a made-up secret"))
     with pytest.raises(StoreError) as caught:

@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from relay.domain.errors import BodyInvalid, FieldError, QuotaExceeded, RecipientLimitExceeded
-from relay.domain.ids import raw_bytes
+from relay.domain.errors import BodyInvalid, FieldError, QuotaExceeded, RecipientLimitExceeded, Refusal
+from relay.domain.ids import first_id, raw_bytes
 from relay.domain.messages import MessageDraft
 from relay.domain.states import PRIORITY
 from relay.domain.teams import RecipientLimit
@@ -31,24 +31,22 @@ def accept(
     idempotency: Idempotency | None,
 ) -> Script[Stored | Replay]:
     """See ``relay.ports.Store.accept``."""
-    replay = yield from keys.replay_or_none(db, ring, idempotency)
-    if replay is not None:
-        return replay
     team = raw_bytes(draft.team_id)
-    if draft.extension is not None:
-        yield from _check_extension(db, team, draft.extension)
-    if limit is not None:
-        yield from _check_limit(db, team, draft, limit)
-    if quota is not None:
-        taken = yield from db.row("quota.reserve", team=team, day=quota.day, units=draft.units, most=quota.units)
-        if taken is None:
-            raise QuotaExceeded(
-                f"The team has {quota.units} units a day; less than the {draft.units} of this message are left.",
-                retry_after_s=quota.ends_in_s,
-            )
-    yield from keys.insert(db, ring, idempotency)
+    try:
+        yield from _check(db, team, draft, quota, limit)
+    except Refusal:
+        # What the first request took may be what this one lacks.
+        replay = yield from keys.replay_or_none(db, ring, idempotency)
+        if replay is None:
+            raise
+        return replay
+    replay = yield from keys.take(db, ring, idempotency)
+    if replay is not None:
+        if quota is not None:
+            yield from db.put("quota.give_back", team=team, day=quota.day, units=draft.units)
+        return replay
     message = raw_bytes(draft.id)
-    yield from db.run(
+    yield from db.put(
         "messages.insert",
         id=message,
         team=team,
@@ -70,6 +68,23 @@ def accept(
     )
     yield from _insert_submissions(db, draft, message, claim, lease_until_ms)
     return Stored()
+
+
+def _check(
+    db: Db, team: bytes, draft: MessageDraft, quota: Quota | None, limit: RecipientLimit | None
+) -> Script[None]:
+    """Raises what the message is refused for; nothing was written then. Reserves the quota, last."""
+    if draft.extension is not None:
+        yield from _check_extension(db, team, draft.extension)
+    if limit is not None:
+        yield from _check_limit(db, team, draft, limit)
+    if quota is not None:
+        taken = yield from db.row("quota.reserve", team=team, day=quota.day, units=draft.units, most=quota.units)
+        if taken is None:
+            raise QuotaExceeded(
+                f"The team has {quota.units} units a day; less than the {draft.units} of this message are left.",
+                retry_after_s=quota.ends_in_s,
+            )
 
 
 def _insert_submissions(db: Db, draft: MessageDraft, message: bytes, claim: bytes, lease_until_ms: int) -> Script[None]:
@@ -95,7 +110,7 @@ def _insert_submissions(db: Db, draft: MessageDraft, message: bytes, claim: byte
                 len(submission.mobiles),
             )
         )
-    yield from db.run(
+    yield from db.put(
         "states.insert",
         message=message,
         n_scheduled=counts["scheduled"],
@@ -135,7 +150,7 @@ def _check_limit(db: Db, team: bytes, draft: MessageDraft, limit: RecipientLimit
             rows = yield from db.rows(
                 "recipients.recent_sends",
                 mobile=mobile,
-                since_id=_first_id(draft.created_ms - longest),
+                since_id=first_id(draft.created_ms - longest),
                 team=team,
                 category=draft.category,
             )
@@ -147,8 +162,3 @@ def _check_limit(db: Db, team: bytes, draft: MessageDraft, limit: RecipientLimit
                         f"in the last {span // 1000} s.",
                         retry_after_s=span / 1000,
                     )
-
-
-def _first_id(ms: int) -> bytes:
-    """The smallest UUIDv7 of this millisecond (RFC 9562, section 5.7: the first 48 bits are the time)."""
-    return ms.to_bytes(6) + bytes(10)

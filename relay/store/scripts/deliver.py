@@ -66,7 +66,7 @@ def finish(db: Db, work: DeliveryWork, record: AttemptRecord) -> Script[Finished
         return FinishedDelivery(fenced=True, disabled=False, effects=effects_of(effects))
     _, endpoint, event, team, attempt, created_ms, status, failing_since_ms, _, _ = row
     number = attempt + 1
-    yield from db.run(
+    yield from db.put(
         "attempts.insert",
         id=raw_bytes(db.new_id("att_")),
         delivery=delivery,
@@ -80,8 +80,8 @@ def finish(db: Db, work: DeliveryWork, record: AttemptRecord) -> Script[Finished
     )
     disabled = False
     if record.outcome in ("delivered", "exhausted"):
-        yield from db.run("deliveries.delete", id=delivery)
-        yield from db.run(
+        yield from db.put("deliveries.delete", id=delivery)
+        yield from db.put(
             "history.insert",
             id=delivery,
             endpoint=endpoint,
@@ -94,10 +94,10 @@ def finish(db: Db, work: DeliveryWork, record: AttemptRecord) -> Script[Finished
         )
     else:
         due_ms = record.at_ms if record.next_due_ms is None else record.next_due_ms
-        yield from db.run("deliveries.retry", id=delivery, attempt=number, due_ms=due_ms)
+        yield from db.put("deliveries.retry", id=delivery, attempt=number, due_ms=due_ms)
     if record.outcome == "delivered":
         if failing_since_ms is not None:
-            yield from db.run("endpoints.mend", id=endpoint)
+            yield from db.put("endpoints.mend", id=endpoint)
     else:
         disabled = yield from _note_failure(db, effects, row, record, enabled=status == "enabled")
     return FinishedDelivery(fenced=False, disabled=disabled, effects=effects_of(effects))
@@ -105,18 +105,18 @@ def finish(db: Db, work: DeliveryWork, record: AttemptRecord) -> Script[Finished
 
 def release(db: Db, work: DeliveryWork) -> Script[None]:
     """See ``relay.ports.Store.release_delivery``."""
-    yield from db.run("deliveries.release", id=raw_bytes(work.id), claim=work.claim)
+    yield from db.put("deliveries.release", id=raw_bytes(work.id), claim=work.claim)
 
 
 def _note_failure(db: Db, effects: Effects, row: Row, record: AttemptRecord, *, enabled: bool) -> Script[bool]:
     endpoint, team, failing_since_ms = row[1], row[3], row[7]
-    yield from db.run("endpoints.note_failure", id=endpoint, at_ms=record.at_ms, pause_until_ms=record.pause_until_ms)
+    yield from db.put("endpoints.note_failure", id=endpoint, at_ms=record.at_ms, pause_until_ms=record.pause_until_ms)
     gone = record.outcome == "gone"
     failing = failing_since_ms is not None and record.at_ms - failing_since_ms >= FAILING_FOR_MS
     if not enabled or not (gone or failing):
         return False
     reason = "gone" if gone else "failing"
-    yield from db.run("endpoints.disable", id=endpoint, reason=reason)
+    yield from db.put("endpoints.disable", id=endpoint, reason=reason)
     data = EndpointDisabled(
         endpoint_id="ep_" + bytes(endpoint).hex(), reason=reason, failing_since=instant_or_none(failing_since_ms)
     )

@@ -45,6 +45,10 @@ class SubmissionRow(msgspec.Struct, kw_only=True):
     on_unconfirmed: str
     segments: int
     quota_day: str | None
+    told: int
+    since_ms: int
+    lease_until_ms: int | None
+    expires_ms: int
 
     @property
     def submission_id(self) -> SubmissionId:
@@ -85,11 +89,16 @@ def read_submission(row: Row) -> SubmissionRow:
         on_unconfirmed=row[12],
         segments=row[13],
         quota_day=row[14],
+        told=row[15],
+        since_ms=row[16],
+        lease_until_ms=row[17],
+        expires_ms=row[18],
     )
 
 
 def find_submission(db: Db, submission: bytes) -> Script[SubmissionRow | None]:
-    """The submission with this id."""
+    """The submission with this id, held: it stays as it is until the transaction changes it."""
+    yield from db.hold(submission)
     row = yield from db.row("submissions.find", id=submission)
     return None if row is None else read_submission(row)
 
@@ -140,14 +149,18 @@ def move(
     ]
     moved: dict[str, int] = dict(_NO_MOVE)
     moved.update(deltas.items())
-    counted = yield from db.row("states.move", message=row.message, events=len(chunks), **moved)
-    if counted is None:
-        raise LookupError(f"message {row.message_id} has no state")
+    sequence = 0
+    if chunks:
+        counted = yield from db.row("states.move", message=row.message, events=len(chunks), **moved)
+        if counted is None:
+            raise LookupError(f"message {row.message_id} has no state")
+        sequence = counted[0] - len(chunks)
+    elif deltas:
+        yield from db.put("states.move", message=row.message, events=0, **moved)
     for status, number in deltas.items():
         if number > 0:
             effects.recipients_by_status[status] = effects.recipients_by_status.get(status, 0) + number
             effects.segments_by_status[status] = effects.segments_by_status.get(status, 0) + number * row.segments
-    sequence = counted[0] - len(chunks)
     received_at = instant(received_ms)
     for event_type, recipients in chunks:
         sequence += 1
@@ -188,7 +201,7 @@ def settle(
     """Bring a submission, and with it every recipient that no report has spoken of, to ``status``; with its events when
     ``tell``."""
     mobiles = (yield from open_mobiles(db, row)) if tell else []
-    yield from db.run(
+    yield from db.put(
         "submissions.settle",
         id=row.id,
         status=status,
@@ -229,7 +242,7 @@ def emit(
     event_id = EventId(db.new_id("evt_"))
     payload = encode(event_id, event_type, now_ms, data)
     key = raw_bytes(event_id)
-    yield from db.run(
+    yield from db.put(
         "events.insert", id=key, team=team, message=message, type=event_type, payload=payload, created_ms=now_ms
     )
     effects.events_by_type[event_type] = effects.events_by_type.get(event_type, 0) + 1

@@ -20,12 +20,13 @@ def find(db: Db, ring: KeyRing, scope: str, key: str, fingerprint: bytes) -> Scr
     return Replay(status=row[1], answer=ring.open(bytes(row[2]), place=_place(scope, key)))
 
 
-def insert(db: Db, ring: KeyRing, use: Idempotency | None) -> Script[None]:
-    """Remember the answer; it is sealed, because it may show a secret once."""
+def take(db: Db, ring: KeyRing, use: Idempotency | None) -> Script[Replay | None]:
+    """Take the key for this request and remember the answer; it is sealed, because it may show a secret once. When
+    another request has the key: the answer given to it. Raises IdempotencyKeyReused."""
     if use is None:
-        return
-    yield from db.run(
-        "idempotency.insert",
+        return None
+    taken = yield from db.row(
+        "idempotency.take",
         scope=use.scope,
         key=use.key,
         fingerprint=use.fingerprint,
@@ -33,11 +34,12 @@ def insert(db: Db, ring: KeyRing, use: Idempotency | None) -> Script[None]:
         answer_sealed=ring.seal(use.answer, place=_place(use.scope, use.key)),
         created_ms=use.created_ms,
     )
+    return None if taken is not None else (yield from find(db, ring, use.scope, use.key, use.fingerprint))
 
 
 def keep_answer(db: Db, ring: KeyRing, use: Idempotency) -> Script[None]:
     """Replace the remembered answer."""
-    yield from db.run(
+    yield from db.put(
         "idempotency.keep_answer",
         scope=use.scope,
         key=use.key,

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from relay.domain.events import InboundReceived
-from relay.domain.ids import AccountId, InboundId, MessageId, RawId, raw_bytes
+from relay.domain.ids import AccountId, InboundId, MessageId, RawId, first_id, raw_bytes
 from relay.domain.numbers import Mask, mask_of
 from relay.domain.provider import InboundRow, RawBody, Reading
 from relay.domain.times import HOUR_MS, instant, instant_or_none
@@ -68,9 +68,9 @@ def _is_twin(db: Db, account: bytes, raw: RawBody, row: InboundRow) -> Script[bo
     digest = _digest(row, mask)
     twin = yield from db.row("inbound.twin", account=account, digest=digest, source=raw.source, mobile=row.mobile)
     if twin is not None:
-        yield from db.run("inbound.pair", id=twin[0])
+        yield from db.put("inbound.pair", id=twin[0])
         return True
-    yield from db.run("inbound.note", account=account, digest=digest, mobile=row.mobile, source=raw.source)
+    yield from db.put("inbound.note", account=account, digest=digest, mobile=row.mobile, source=raw.source)
     return False
 
 
@@ -82,7 +82,7 @@ def _digest(row: InboundRow, mask: Mask | None) -> bytes:
 
 
 def _match(db: Db, account: bytes, raw: RawBody, row: InboundRow) -> Script[_Match | None]:
-    since_id = max(0, raw.received_ms - LAST_SENDER_MS).to_bytes(6) + bytes(10)
+    since_id = first_id(raw.received_ms - LAST_SENDER_MS)
     if row.extension is not None:
         owner: Row | None = yield from db.row("extensions.owner", extension=row.extension)
         if owner is not None:
@@ -112,7 +112,7 @@ def _store(
 ) -> Script[None]:
     inbound_id = InboundId(db.new_id("in_"))
     sender = row.mobile_text if row.mobile is None else str(row.mobile)
-    yield from db.run(
+    yield from db.put(
         "inbound.insert",
         id=raw_bytes(inbound_id),
         team=match.team,
@@ -149,7 +149,7 @@ def _store(
 
 
 def _orphan(db: Db, account: bytes, raw_id: RawId, raw: RawBody, row: InboundRow) -> Script[None]:
-    yield from db.run(
+    yield from db.put(
         "orphans.insert",
         id=raw_bytes(db.new_id("orph_")),
         account=account,

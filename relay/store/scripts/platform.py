@@ -51,15 +51,14 @@ def create_account(
     db: Db, ring: KeyRing, account: Account, callback_token: str, idempotency: Idempotency | None
 ) -> Script[Stored | Replay]:
     """The password is sealed, the callback token hashed."""
-    replay = yield from keys.replay_or_none(db, ring, idempotency)
+    replay = yield from keys.take(db, ring, idempotency)
     if replay is not None:
         return replay
     if (yield from db.row("accounts.by_name", name=account.name)) is not None:
         raise AlreadyExists("There is an account of this name.")
-    yield from keys.insert(db, ring, idempotency)
     key = raw_bytes(account.id)
     settings = _AccountSettings(**{name: getattr(account, name) for name in _AccountSettings.__struct_fields__})
-    yield from db.run(
+    yield from db.put(
         "accounts.insert",
         id=key,
         name=account.name,
@@ -71,7 +70,7 @@ def create_account(
         disabled=int(account.disabled),
         created_ms=account.created_ms,
     )
-    yield from db.run("tokens.insert", hash=hash_secret(callback_token), account=key, created_ms=account.created_ms)
+    yield from db.put("tokens.insert", hash=hash_secret(callback_token), account=key, created_ms=account.created_ms)
     return Stored()
 
 
@@ -105,7 +104,7 @@ def callback_tokens(db: Db) -> Script[dict[bytes, AccountId]]:
 
 def keep_balance(db: Db, account: bytes, balance: Balance, now_ms: int) -> Script[None]:
     """Replace the last known balance."""
-    yield from db.run(
+    yield from db.put(
         "balances.keep", account=account, amount=balance.amount, prepaid=int(balance.prepaid), as_of_ms=now_ms
     )
 
@@ -130,7 +129,7 @@ def balances(db: Db, account_ids: tuple[AccountId, ...]) -> Script[list[BalanceV
 
 def create_team(db: Db, ring: KeyRing, team: Team, idempotency: Idempotency | None) -> Script[Stored | Replay]:
     """A team with its leased extensions, which no other team has."""
-    replay = yield from keys.replay_or_none(db, ring, idempotency)
+    replay = yield from keys.take(db, ring, idempotency)
     if replay is not None:
         return replay
     if (yield from db.row("teams.by_name", name=team.name)) is not None:
@@ -138,9 +137,8 @@ def create_team(db: Db, ring: KeyRing, team: Team, idempotency: Idempotency | No
     for extension in team.extensions:
         if (yield from db.row("extensions.owner", extension=extension)) is not None:
             raise AlreadyExists(f"The extension {extension} is leased to another team.")
-    yield from keys.insert(db, ring, idempotency)
     key = raw_bytes(team.id)
-    yield from db.run(
+    yield from db.put(
         "teams.insert",
         id=key,
         name=team.name,
@@ -187,12 +185,11 @@ def _team(db: Db, row: Row) -> Script[Team]:
 
 def create_key(db: Db, ring: KeyRing, new: NewKey, idempotency: Idempotency | None) -> Script[Stored | Replay]:
     """Only the hash of the secret is kept."""
-    replay = yield from keys.replay_or_none(db, ring, idempotency)
+    replay = yield from keys.take(db, ring, idempotency)
     if replay is not None:
         return replay
-    yield from keys.insert(db, ring, idempotency)
     view = new.view
-    yield from db.run(
+    yield from db.put(
         "keys.insert",
         id=raw_bytes(view.id),
         hash=new.hash,

@@ -8,7 +8,7 @@ from relay.store.script import Db, Script
 
 def store(db: Db, account: bytes, raw_id: RawId, raw: RawBody, state: str, why: str | None) -> Script[None]:
     """Keep a body. ``state``: pending, applied or quarantined."""
-    yield from db.run(
+    yield from db.put(
         "raw.insert",
         id=raw_bytes(raw_id),
         account=account,
@@ -39,9 +39,9 @@ def begin(db: Db, account: bytes, raw_id: RawId, raw: RawBody, *, quarantined: b
     if known[0] != "pending":
         return False
     if empty:
-        yield from db.run("raw.delete", id=key)
+        yield from db.put("raw.delete", id=key)
     else:
-        yield from db.run("raw.set_state", id=key, state=state, why=why)
+        yield from db.put("raw.set_state", id=key, state=state, why=why)
     return True
 
 
@@ -51,7 +51,7 @@ def quarantine(db: Db, account: bytes, raw_id: RawId, raw: RawBody, why: str) ->
     if known is None:
         yield from store(db, account, raw_id, raw, "quarantined", why)
     else:
-        yield from db.run("raw.set_state", id=raw_bytes(raw_id), state="quarantined", why=why)
+        yield from db.put("raw.set_state", id=raw_bytes(raw_id), state="quarantined", why=why)
 
 
 def received(raw_id: RawId, results: dict[str, int], *, quarantined: bool, effects: StoredEffects) -> ReceivedBody:

@@ -1,22 +1,27 @@
 """Applying delivery reports: one report, one state change, one event, however often and by whichever way it comes."""
 
 from collections import Counter
+from typing import Final
 
 import msgspec
 
 from relay.domain.events import TYPE_OF_STATUS, EventType, RecipientChange
-from relay.domain.ids import AccountId, RawId, is_task_id, raw_bytes
+from relay.domain.ids import AccountId, RawId, first_id, is_task_id, raw_bytes
 from relay.domain.numbers import Mask, mask_of, read_mask, read_mobile
 from relay.domain.provider import RawBody, Reading, ReportRow
 from relay.domain.reports import Meaning, meaning_of
 from relay.domain.states import FINAL, STATUSES, UPGRADABLE, RecipientStatus, ReportSource
-from relay.domain.times import instant
+from relay.domain.times import MINUTE_MS, instant
 from relay.ports import ReceivedBody, StoredEffects
 from relay.store.script import Db, Script
 from relay.store.scripts import raw as raws
-from relay.store.scripts.emit import Effects, SubmissionRow, find_submission, move, read_submission, settle
+from relay.store.scripts.emit import Effects, SubmissionRow, find_submission, move, settle
 
 _CODE = {status: index + 1 for index, status in enumerate(STATUSES)}
+LATE_MS: Final = 10 * MINUTE_MS
+"""How long after it came an orphan may still find its submission by itself; the two commits lie seconds apart."""
+MANY: Final = 16
+"""From so many rows of one task on, all its recipients are read at once."""
 
 
 class _Found(msgspec.Struct, kw_only=True):
@@ -45,7 +50,7 @@ def receive(
     empty = not reading.rows and not quarantined and raw.source == "pull"
     if not (yield from raws.begin(db, account, raw_id, raw, quarantined=quarantined, empty=empty)):
         return raws.received(raw_id, {}, quarantined=False, effects=effects_of(effects))
-    named = _Named(by_task={}, by_id={}, by_mask={})
+    named = _Named(rows=Counter(row.task_id for row in reading.rows))
     groups: dict[tuple[bytes, EventType, RecipientStatus], _Group] = {}
     for row in reading.rows:
         found = yield from _find(db, account, row, named)
@@ -53,7 +58,7 @@ def receive(
             yield from _orphan(db, account, raw_id, raw, row)
             results["orphaned"] += 1
             continue
-        result = yield from _apply(db, effects, found, raw.source, raw.received_ms, groups)
+        result = yield from _apply(db, effects, found, raw.source, raw.received_ms, named, groups)
         results[result] += 1
     yield from _emit_groups(db, effects, groups, raw.received_ms)
     return raws.received(raw_id, dict(results), quarantined=quarantined, effects=effects_of(effects))
@@ -70,11 +75,19 @@ class _Group(msgspec.Struct, kw_only=True):
 
 class _Named(msgspec.Struct, frozen=True, kw_only=True):
     """The submissions that a body names. Two tasks may name one (ours and the provider's): they must share one working
-    copy. ``by_mask``: the numbers of those of which a masked row has spoken."""
+    copy. ``rows``: how many rows name a task. ``by_mask``: the numbers of those of which a masked row has spoken.
+    ``statuses``: of those of which many rows speak, what each number is."""
 
-    by_task: dict[str, SubmissionRow | None]
-    by_id: dict[bytes, SubmissionRow]
-    by_mask: dict[bytes, dict[Mask, int]]
+    rows: Counter[str | None]
+    by_task: dict[str, SubmissionRow | None] = msgspec.field(default_factory=dict)
+    by_id: dict[bytes, SubmissionRow] = msgspec.field(default_factory=dict)
+    by_mask: dict[bytes, dict[Mask, int]] = msgspec.field(default_factory=dict)
+    statuses: dict[bytes, dict[int, int]] = msgspec.field(default_factory=dict)
+
+    def changed(self, submission: bytes, mobile: int, status: int) -> None:
+        """What was read of this number is so no longer."""
+        if submission in self.statuses:
+            self.statuses[submission][mobile] = status
 
 
 def _find(db: Db, account: bytes, row: ReportRow, named: _Named) -> Script[_Found | None]:
@@ -92,16 +105,23 @@ def _find(db: Db, account: bytes, row: ReportRow, named: _Named) -> Script[_Foun
         mobile = yield from _unmask(db, named, submission, row.mask)
     if mobile is None:
         return None
-    recipient = yield from db.row("recipients.find", submission=submission.id, mobile=mobile)
-    if recipient is None:
+    own_status = yield from _own_status(db, named, submission, task, mobile)
+    if own_status is None:
         return None
     return _Found(
-        submission=submission,
-        mobile=recipient[0],
-        own_status=recipient[1],
-        row=row,
-        meaning=meaning_of(row.raw_status),
+        submission=submission, mobile=mobile, own_status=own_status, row=row, meaning=meaning_of(row.raw_status)
     )
+
+
+def _own_status(db: Db, named: _Named, submission: SubmissionRow, task: str, mobile: int) -> Script[int | None]:
+    if named.rows[task] < MANY:
+        recipient = yield from db.row("recipients.find", submission=submission.id, mobile=mobile)
+        return None if recipient is None else int(recipient[1])
+    statuses = named.statuses.get(submission.id)
+    if statuses is None:
+        rows = yield from db.rows("recipients.statuses", submission=submission.id)
+        statuses = named.statuses[submission.id] = dict(rows)
+    return statuses.get(mobile)
 
 
 def _unmask(db: Db, named: _Named, submission: SubmissionRow, mask: Mask) -> Script[int | None]:
@@ -121,7 +141,7 @@ def _find_submission(db: Db, account: bytes, task: str) -> Script[SubmissionRow 
         if own is not None and own.account == account:
             return own
     row = yield from db.row("submissions.find_by_task", task_id=task, account=account)
-    return None if row is None else read_submission(row)
+    return None if row is None else (yield from find_submission(db, bytes(row[0])))
 
 
 def _apply(
@@ -130,6 +150,7 @@ def _apply(
     found: _Found,
     source: ReportSource,
     received_ms: int,
+    named: _Named,
     groups: dict[tuple[bytes, EventType, RecipientStatus], _Group],
 ) -> Script[str]:
     submission, row, meaning = found.submission, found.row, found.meaning
@@ -140,7 +161,7 @@ def _apply(
     result = _judge(before, meaning)
     if result == "conflict" and (yield from _is_told(db, found)):
         result = "repeated"
-    yield from db.run(
+    yield from db.put(
         "reports.insert",
         submission=submission.id,
         mobile=found.mobile,
@@ -156,7 +177,7 @@ def _apply(
     if result == "conflict":
         group = _group(groups, submission, "message.report_conflict", after)
     else:
-        yield from db.run(
+        yield from db.put(
             "recipients.set_status",
             submission=submission.id,
             mobile=found.mobile,
@@ -165,8 +186,9 @@ def _apply(
             provider_status=row.raw_status,
             final_ms=occurred_ms,
         )
+        named.changed(submission.id, found.mobile, _CODE[after])
         if not found.own_status:
-            yield from db.run("submissions.close_one", id=submission.id)
+            yield from db.put("submissions.close_one", id=submission.id)
             submission.n_open -= 1
         group = _group(groups, submission, TYPE_OF_STATUS[after], after)
         group.deltas[before] -= 1
@@ -233,7 +255,7 @@ def _emit_groups(
 
 
 def _orphan(db: Db, account: bytes, raw_id: RawId, raw: RawBody, row: ReportRow) -> Script[None]:
-    yield from db.run(
+    yield from db.put(
         "orphans.insert",
         id=raw_bytes(db.new_id("orph_")),
         account=account,
@@ -253,7 +275,7 @@ def _orphan(db: Db, account: bytes, raw_id: RawId, raw: RawBody, row: ReportRow)
 def adopt_orphans(db: Db, effects: Effects, submission: SubmissionRow, task: str, now_ms: int) -> Script[None]:
     """Apply the reports that came under ``task`` before we knew that it names this submission."""
     orphans = yield from db.rows("orphans.of_task", account=submission.account, task_id=task)
-    named = _Named(by_task={task: submission}, by_id={}, by_mask={})
+    named = _Named(rows=Counter({task: len(orphans)}), by_task={task: submission})
     groups: dict[tuple[bytes, EventType, RecipientStatus], _Group] = {}
     for orphan, source, mobile_text, raw_status, raw_time, occurred_ms, received_ms, _ in orphans:
         mobile = read_mobile(mobile_text)
@@ -269,9 +291,18 @@ def adopt_orphans(db: Db, effects: Effects, submission: SubmissionRow, task: str
         found = yield from _find(db, submission.account, row, named)
         if found is None:
             continue
-        yield from _apply(db, effects, found, source, received_ms, groups)
-        yield from db.run("orphans.resolve", id=orphan, now_ms=now_ms)
+        yield from _apply(db, effects, found, source, received_ms, named, groups)
+        yield from db.put("orphans.resolve", id=orphan, now_ms=now_ms)
     yield from _emit_groups(db, effects, groups, now_ms)
+
+
+def adopt_late(db: Db, effects: Effects, now_ms: int, limit: int) -> Script[None]:
+    """Adopt what came while another process stored whose it is: neither could see the other's rows."""
+    rows = yield from db.rows("orphans.adoptable", since_id=first_id(now_ms - LATE_MS), most=limit)
+    for submission_id, task in sorted({(bytes(row[0]), row[1]) for row in rows}):
+        submission = yield from find_submission(db, submission_id)
+        if submission is not None:
+            yield from adopt_orphans(db, effects, submission, task, now_ms)
 
 
 def have_come(db: Db, submission: SubmissionRow) -> Script[bool]:

@@ -7,14 +7,18 @@ from relay.domain.ids import AccountId, MessageId, SubmissionId, TeamId, raw_byt
 from relay.domain.messages import SubmissionWork
 from relay.domain.provider import Accepted, NotSent, Refused, SendOutcome, Unconfirmed
 from relay.domain.states import PRIORITY, STATUSES, RecipientStatus
-from relay.domain.times import instant
+from relay.domain.times import HOUR_MS, instant
 from relay.ports import FinishedSubmission, Swept
 from relay.store.script import Db, Script
 from relay.store.scripts import reports
 from relay.store.scripts.emit import Effects, SubmissionRow, changes, find_submission, move, open_mobiles, settle
+from relay.store.scripts.subscriptions import discard_of_endpoint
 
 MAX_RESENDS: Final = 3
 """Attempts of a submission whose outcome is unknown and whose sender chose ``resend``; then it waits for a report."""
+
+DELETED_LATELY_MS: Final = HOUR_MS
+"""So long after an endpoint was deleted, what a commit of that moment left for it is still looked for."""
 
 
 def claim(
@@ -30,14 +34,14 @@ def claim(
             "submissions.due", account=account, priority=priority, now_ms=now_ms, most=limit - len(works)
         )
         for submission, message, status, attempt, n_open in rows:
-            yield from db.run(
+            yield from db.put(
                 "submissions.mark_submitting",
                 id=submission,
                 claim=claim,
                 lease_until_ms=lease_until_ms,
                 now_ms=now_ms,
             )
-            yield from db.row(
+            yield from db.put(
                 "states.move", message=message, events=0, **_deltas({status: -n_open, "submitting": n_open})
             )
             works.append((yield from _work(db, account_id, submission, message, attempt + 1, claim)))
@@ -172,7 +176,7 @@ def _refuse(db: Db, effects: Effects, row: SubmissionRow, outcome: Refused, now_
 def give_back_quota(db: Db, row: SubmissionRow) -> Script[None]:
     """What the provider never accepted costs no quota."""
     if row.quota_day is not None and row.n_open:
-        yield from db.run("quota.give_back", team=row.team, day=row.quota_day, units=row.segments * row.n_open)
+        yield from db.put("quota.give_back", team=row.team, day=row.quota_day, units=row.segments * row.n_open)
 
 
 def requeue(
@@ -186,7 +190,7 @@ def requeue(
     provider_message: str | None,
 ) -> Script[None]:
     """Back to ``queued``, under the same taskId."""
-    yield from db.run(
+    yield from db.put(
         "submissions.requeue",
         id=row.id,
         due_ms=due_ms,
@@ -195,7 +199,7 @@ def requeue(
         code=code,
         provider_message=provider_message,
     )
-    yield from db.row(
+    yield from db.put(
         "states.move", message=row.message, events=0, **_deltas({row.status: -row.n_open, "queued": row.n_open})
     )
     row.status = "queued"
@@ -241,42 +245,69 @@ def sweep(
     effects = Effects()
     done: Counter[str] = Counter()
     settled: list[MessageId] = []
-    full = False
-    for kind, before_ms in (
-        ("expired", now_ms),
-        ("lapsed", now_ms),
-        ("silent", now_ms - no_report_after_ms),
-        ("untold", now_ms - told_after_ms),
-    ):
-        bound = {"now_ms": before_ms} if kind in ("expired", "lapsed") else {"before_ms": before_ms}
-        rows = yield from db.rows(f"submissions.{kind}", **bound, most=limit)
-        full = full or len(rows) == limit
-        for found in rows:
-            row = yield from find_submission(db, bytes(found[0]))
-            if row is None:
+    befores = {
+        "expired": now_ms,
+        "lapsed": now_ms,
+        "silent": now_ms - no_report_after_ms,
+        "untold": now_ms - told_after_ms,
+    }
+    found: dict[str, list[bytes]] = {}
+    for kind, before_ms in befores.items():
+        rows = yield from db.rows(f"submissions.{kind}", before_ms=before_ms, most=limit)
+        found[kind] = [bytes(row[0]) for row in rows]
+    # All at once: every process locks messages in one order.
+    yield from db.hold(*{submission for submissions in found.values() for submission in submissions})
+    for kind, submissions in found.items():
+        for submission in submissions:
+            row = yield from find_submission(db, submission)
+            if row is None or not _is_still(kind, row, befores[kind]):
+                # It was settled while we waited for it.
                 continue
             done[kind] += 1
             settled.append(row.message_id)
-            if kind == "expired":
-                yield from _expire(db, effects, row, now_ms)
-            elif kind == "lapsed":
-                # Its process died or got stuck while it was sending: the provider may have it.
-                resend = row.on_unconfirmed == "resend"
-                yield from leave_unconfirmed(db, effects, row, now_ms=now_ms, due_ms=now_ms, resend=resend)
-            elif kind == "silent":
-                yield from settle(db, effects, row, "no_report", now_ms=now_ms, reason="no_report")
-            else:
-                yield from _tell_unconfirmed(db, effects, row, now_ms)
+            yield from _end(db, effects, kind, row, now_ms)
+    yield from reports.adopt_late(db, effects, now_ms, limit)
+    yield from _discard_deliveries(db, now_ms)
     forgotten = yield from db.run("idempotency.forget", before_ms=forget_keys_before_ms, most=limit)
     return Swept(
         expired=done["expired"],
         lapsed=done["lapsed"],
         told_unconfirmed=done["untold"],
         no_report=done["silent"],
-        more=full or forgotten == limit,
+        more=forgotten == limit or any(len(submissions) == limit for submissions in found.values()),
         settled=tuple(settled),
         effects=reports.effects_of(effects),
     )
+
+
+def _is_still(kind: str, row: SubmissionRow, before_ms: int) -> bool:
+    """Whether the query that found it would find it again."""
+    if kind == "expired":
+        return row.status in ("scheduled", "queued")
+    if kind == "lapsed":
+        return row.status == "submitting" and (row.lease_until_ms or 0) <= before_ms
+    if kind == "untold":
+        return row.status == "unconfirmed" and not row.told and row.n_open > 0 and row.since_ms <= before_ms
+    return row.status in ("submitted", "unconfirmed") and row.n_open > 0 and row.since_ms <= before_ms
+
+
+def _end(db: Db, effects: Effects, kind: str, row: SubmissionRow, now_ms: int) -> Script[None]:
+    if kind == "expired":
+        yield from _expire(db, effects, row, now_ms)
+    elif kind == "lapsed":
+        # Its process died or got stuck while it was sending: the provider may have it.
+        resend = row.on_unconfirmed == "resend"
+        yield from leave_unconfirmed(db, effects, row, now_ms=now_ms, due_ms=now_ms, resend=resend)
+    elif kind == "silent":
+        yield from settle(db, effects, row, "no_report", now_ms=now_ms, reason="no_report")
+    else:
+        yield from _tell_unconfirmed(db, effects, row, now_ms)
+
+
+def _discard_deliveries(db: Db, now_ms: int) -> Script[None]:
+    rows = yield from db.rows("endpoints.deleted_with_due", since_ms=now_ms - DELETED_LATELY_MS)
+    for row in rows:
+        yield from discard_of_endpoint(db, row[0], now_ms)
 
 
 def _expire(db: Db, effects: Effects, row: SubmissionRow, now_ms: int) -> Script[None]:
@@ -289,7 +320,7 @@ def _expire(db: Db, effects: Effects, row: SubmissionRow, now_ms: int) -> Script
 
 def _tell_unconfirmed(db: Db, effects: Effects, row: SubmissionRow, now_ms: int) -> Script[None]:
     mobiles = yield from open_mobiles(db, row)
-    yield from db.run("submissions.mark_told", id=row.id)
+    yield from db.put("submissions.mark_told", id=row.id)
     told = changes(mobiles, "unconfirmed", reason=None, provider_status=None, occurred_ms=now_ms)
     yield from move(
         db, effects, row, {}, [("message.unconfirmed", told)], occurred_at=instant(now_ms), received_ms=now_ms

@@ -39,13 +39,12 @@ def create_endpoint(
     db: Db, ring: KeyRing, new: NewEndpoint, idempotency: Idempotency | None
 ) -> Script[Stored | Replay]:
     """Store an endpoint; its headers and its secret are sealed."""
-    replay = yield from keys.replay_or_none(db, ring, idempotency)
+    replay = yield from keys.take(db, ring, idempotency)
     if replay is not None:
         return replay
-    yield from keys.insert(db, ring, idempotency)
     view = new.view
     key = raw_bytes(view.id)
-    yield from db.run(
+    yield from db.put(
         "endpoints.insert",
         id=key,
         team=raw_bytes(new.team_id),
@@ -125,10 +124,15 @@ def delete_endpoint(db: Db, team: bytes, endpoint: bytes, now_ms: int) -> Script
     changed = yield from db.run("endpoints.delete", id=endpoint, team=team, now_ms=now_ms)
     if not changed:
         return False
+    yield from discard_of_endpoint(db, endpoint, now_ms)
+    return True
+
+
+def discard_of_endpoint(db: Db, endpoint: bytes, now_ms: int) -> Script[None]:
+    """What is pending for a deleted endpoint ends as ``discarded``."""
     yield from db.run("deliveries.free_of_endpoint", endpoint=endpoint)
     yield from db.run("history.insert_discarded", endpoint=endpoint, now_ms=now_ms)
     yield from db.run("deliveries.delete_of_endpoint", endpoint=endpoint)
-    return True
 
 
 def event(db: Db, team: bytes, event_id: bytes) -> Script[bytes | None]:

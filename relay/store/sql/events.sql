@@ -1,10 +1,12 @@
 -- Events, endpoints and deliveries.
 
 -- name: events.insert
+-- commits in order of: team
 INSERT INTO events (id, team, message, type, payload, created_ms)
 VALUES (:id, :team, :message, :type, :payload, :created_ms)
 
 -- name: endpoints.of_team
+-- kept: yes
 SELECT id, event_types, extensions, status, paused_until_ms FROM endpoints
 WHERE team = :team AND deleted_ms IS NULL ORDER BY id
 
@@ -95,11 +97,16 @@ UPDATE deliveries SET claim = NULL, lease_until_ms = NULL WHERE endpoint = :endp
 
 -- name: history.insert_discarded
 INSERT INTO delivery_history (id, endpoint, event, team, status, attempt, created_ms, finished_ms)
-SELECT id, endpoint, event, team, 'discarded', attempt, created_ms, :now_ms FROM deliveries
+SELECT id, endpoint, event, team, 'discarded', attempt, created_ms, CAST(:now_ms AS BIGINT) FROM deliveries
 WHERE endpoint = :endpoint AND claim IS NULL
 
 -- name: deliveries.delete_of_endpoint
 DELETE FROM deliveries WHERE endpoint = :endpoint AND claim IS NULL
+
+-- An event that was stored beside the deletion of an endpoint may have left a delivery to it.
+-- name: endpoints.deleted_with_due
+SELECT e.id FROM endpoints e WHERE e.deleted_ms > :since_ms
+  AND EXISTS (SELECT 1 FROM deliveries d WHERE d.endpoint = e.id AND d.claim IS NULL)
 
 -- name: endpoints.view
 SELECT id, url, event_types, extensions, description, headers_sealed, max_in_flight, status, disabled_reason,
@@ -137,15 +144,15 @@ FROM delivery_history h JOIN events ev ON ev.id = h.event WHERE h.id = :id AND h
 SELECT d.id, d.endpoint, d.event, ev.type, 'pending', d.attempt, d.due_ms, d.created_ms, NULL
 FROM deliveries d JOIN events ev ON ev.id = d.event
 WHERE d.team = :team AND d.id < :before
-  AND (:endpoint IS NULL OR d.endpoint = :endpoint) AND (:event IS NULL OR d.event = :event)
+  AND (d.endpoint = :endpoint OR :endpoint IS NULL) AND (d.event = :event OR :event IS NULL)
 ORDER BY d.id DESC LIMIT :most
 
 -- name: history.list
 SELECT h.id, h.endpoint, h.event, ev.type, h.status, h.attempt, NULL, h.created_ms, h.finished_ms
 FROM delivery_history h JOIN events ev ON ev.id = h.event
 WHERE h.team = :team AND h.id < :before
-  AND (:endpoint IS NULL OR h.endpoint = :endpoint) AND (:event IS NULL OR h.event = :event)
-  AND (:status IS NULL OR h.status = :status)
+  AND (h.endpoint = :endpoint OR :endpoint IS NULL) AND (h.event = :event OR :event IS NULL)
+  AND (h.status = :status OR :status IS NULL)
 ORDER BY h.id DESC LIMIT :most
 
 -- name: attempts.of_delivery

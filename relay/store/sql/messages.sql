@@ -3,9 +3,11 @@
 -- name: idempotency.find
 SELECT fingerprint, status, answer_sealed FROM idempotency WHERE scope = :scope AND key = :key
 
--- name: idempotency.insert
+-- No row when the key is in use: then it is another request's, which is committed by now.
+-- name: idempotency.take
 INSERT INTO idempotency (scope, key, fingerprint, status, answer_sealed, created_ms)
 VALUES (:scope, :key, :fingerprint, :status, :answer_sealed, :created_ms)
+ON CONFLICT (scope, key) DO NOTHING RETURNING created_ms
 
 -- name: idempotency.keep_answer
 UPDATE idempotency SET status = :status, answer_sealed = :answer_sealed
@@ -52,6 +54,10 @@ VALUES (:id, :message, :account, :status, :priority, :due_ms, :expires_ms, :atte
 -- name: recipients.insert
 INSERT INTO recipients (submission, mobile, status) VALUES (:submission, :mobile, 0)
 
+-- SQLite never runs it: its one writer needs no lock.
+-- name: states.hold
+SELECT message FROM submissions WHERE id = :submissions
+
 -- Moves recipients between statuses and numbers the events that tell of it, in one row.
 -- name: states.move
 UPDATE message_states SET event_seq = event_seq + :events,
@@ -87,16 +93,17 @@ SELECT mobile FROM recipients WHERE submission = :submission
 -- name: recipients.open
 SELECT mobile FROM recipients WHERE submission = :submission AND status = 0
 
+-- name: recipients.statuses
+SELECT mobile, status FROM recipients WHERE submission = :submission
+
 -- name: submissions.find
 SELECT s.id, s.message, s.account, s.status, s.attempt, s.maybe_sent, s.claim, s.n_open,
-  m.team, m.reference, m.metadata, m.extension, m.on_unconfirmed, m.segments, m.quota_day
+  m.team, m.reference, m.metadata, m.extension, m.on_unconfirmed, m.segments, m.quota_day,
+  s.told, s.since_ms, s.lease_until_ms, s.expires_ms
 FROM submissions s JOIN messages m ON m.id = s.message WHERE s.id = :id
 
 -- name: submissions.find_by_task
-SELECT s.id, s.message, s.account, s.status, s.attempt, s.maybe_sent, s.claim, s.n_open,
-  m.team, m.reference, m.metadata, m.extension, m.on_unconfirmed, m.segments, m.quota_day
-FROM submissions s JOIN messages m ON m.id = s.message
-WHERE s.provider_task_id = :task_id AND s.account = :account
+SELECT id FROM submissions WHERE provider_task_id = :task_id AND account = :account
 
 -- name: submissions.running
 SELECT id FROM submissions WHERE status = 'submitting' ORDER BY lease_until_ms
@@ -120,11 +127,11 @@ UPDATE submissions SET n_open = n_open - 1 WHERE id = :id
 UPDATE submissions SET told = 1 WHERE id = :id
 
 -- name: submissions.expired
-SELECT id FROM submissions WHERE status IN ('scheduled', 'queued') AND expires_ms <= :now_ms
+SELECT id FROM submissions WHERE status IN ('scheduled', 'queued') AND expires_ms <= :before_ms
 ORDER BY expires_ms LIMIT :most
 
 -- name: submissions.lapsed
-SELECT id FROM submissions WHERE status = 'submitting' AND lease_until_ms <= :now_ms
+SELECT id FROM submissions WHERE status = 'submitting' AND lease_until_ms <= :before_ms
 ORDER BY lease_until_ms LIMIT :most
 
 -- name: submissions.untold

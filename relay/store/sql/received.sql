@@ -44,13 +44,21 @@ VALUES (:id, :account, :kind, :source, :task_id, :mobile_text, :content, :extens
 SELECT id, source, mobile_text, content, raw_time, occurred_ms, received_ms, raw FROM orphans
 WHERE account = :account AND task_id = :task_id AND resolved_ms IS NULL AND kind = 'report' ORDER BY id
 
+-- Reports of the last minutes whose task is known by now: its submission was stored while they were.
+-- name: orphans.adoptable
+-- The join is CROSS because SQLite then keeps its order: few orphans, each with one look into the submissions.
+SELECT s.id, o.task_id FROM orphans o CROSS JOIN submissions s
+WHERE o.id >= :since_id AND o.resolved_ms IS NULL AND o.task_id IS NOT NULL AND o.kind = 'report'
+  AND s.provider_task_id = o.task_id AND s.account = o.account
+ORDER BY o.id LIMIT :most
+
 -- name: orphans.resolve
 UPDATE orphans SET resolved_ms = :now_ms WHERE id = :id
 
 -- name: inbound.twin
 SELECT id FROM inbound_seen
 WHERE account = :account AND digest = :digest AND paired = 0 AND source <> :source
-  AND (mobile IS NULL OR :mobile IS NULL OR mobile = :mobile)
+  AND (mobile = :mobile OR mobile IS NULL OR :mobile IS NULL)
 ORDER BY id LIMIT 1
 
 -- name: inbound.pair

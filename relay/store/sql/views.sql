@@ -8,7 +8,8 @@ SELECT m.id, m.text, m.to_count, m.segments, m.refused, m.reference, m.metadata,
 FROM messages m JOIN message_states t ON t.message = m.id
 WHERE m.id = :id AND m.team = :team
 
--- Each filter that is NULL leaves the thing open. The status is the word of relay/domain/states.py message_status.
+-- Each filter that is NULL leaves the thing open; its NULL test comes last, because PostgreSQL takes a parameter's type
+-- from where it first stands. The status is the word of relay/domain/states.py message_status.
 -- name: messages.list
 SELECT m.id, m.text, m.to_count, m.segments, m.refused, m.reference, m.metadata, m.extension, m.category,
   m.on_unconfirmed, m.created_ms, m.send_at_ms, m.expires_ms,
@@ -16,20 +17,20 @@ SELECT m.id, m.text, m.to_count, m.segments, m.refused, m.reference, m.metadata,
   t.n_expired, t.n_rejected, t.n_no_report, t.n_canceled, t.n_failed
 FROM messages m JOIN message_states t ON t.message = m.id
 WHERE m.team = :team AND m.id < :before
-  AND (:created_after_ms IS NULL OR m.created_ms > :created_after_ms)
-  AND (:created_before_ms IS NULL OR m.created_ms < :created_before_ms)
-  AND (:reference IS NULL OR m.reference = :reference)
-  AND (:mobile IS NULL OR EXISTS (
+  AND (m.created_ms > :created_after_ms OR :created_after_ms IS NULL)
+  AND (m.created_ms < :created_before_ms OR :created_before_ms IS NULL)
+  AND (m.reference = :reference OR :reference IS NULL)
+  AND (EXISTS (
     SELECT 1 FROM submissions s JOIN recipients r ON r.submission = s.id
-    WHERE s.message = m.id AND r.mobile = :mobile))
-  AND (:status IS NULL OR :status = CASE
+    WHERE s.message = m.id AND r.mobile = :mobile) OR :mobile IS NULL)
+  AND (CASE
     WHEN t.n_scheduled > 0 THEN 'scheduled' WHEN t.n_queued > 0 THEN 'queued'
     WHEN t.n_submitting > 0 THEN 'submitting' WHEN t.n_unconfirmed > 0 THEN 'unconfirmed'
     WHEN t.n_submitted > 0 THEN 'submitted'
     WHEN t.n_delivered = m.to_count THEN 'delivered' WHEN t.n_undelivered = m.to_count THEN 'undelivered'
     WHEN t.n_expired = m.to_count THEN 'expired' WHEN t.n_rejected = m.to_count THEN 'rejected'
     WHEN t.n_no_report = m.to_count THEN 'no_report' WHEN t.n_canceled = m.to_count THEN 'canceled'
-    WHEN t.n_failed = m.to_count THEN 'failed' ELSE 'completed' END)
+    WHEN t.n_failed = m.to_count THEN 'failed' ELSE 'completed' END = :status OR :status IS NULL)
 ORDER BY m.id DESC LIMIT :most
 
 -- name: submissions.of_message
