@@ -34,6 +34,7 @@ from relay.domain.provider import (
     ReportRow,
     SendOutcome,
 )
+from relay.domain.retention import RetentionKind
 from relay.domain.states import RecipientStatus
 from relay.domain.teams import KeyView, Principal, RecipientLimit, Team
 
@@ -213,6 +214,15 @@ class Swept(msgspec.Struct, frozen=True, kw_only=True):
     more: bool
     settled: tuple[MessageId, ...]
     effects: StoredEffects
+
+
+class Retired(msgspec.Struct, frozen=True, kw_only=True):
+    """What one batch of a kind did. ``more``: call again. ``overdue_ms``: when the oldest row came that should be gone
+    and is not, as far as this batch tells; None when all are."""
+
+    rows: int
+    more: bool
+    overdue_ms: int | None
 
 
 class Straight(Protocol):
@@ -431,6 +441,13 @@ class Store(Protocol):
 
     async def load_endpoint(self, endpoint_id: EndpointId) -> Endpoint | None:
         """What the deliver worker needs, secrets in clear; None when it was deleted."""
+
+    # -- what is old -------------------------------------------------------------------------------------------------
+
+    async def retire(self, kind: RetentionKind, *, before_ms: int, now_ms: int, limit: int) -> Retired:
+        """Delete or erase what of this kind is older than ``before_ms``, about ``limit`` rows of it, where a partition
+        goes as a whole; what is not final, not applied or still needed stays. Raises nothing for what is locked by
+        others: that goes at another time."""
 
     # -- platform ----------------------------------------------------------------------------------------------------
 

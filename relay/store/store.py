@@ -16,6 +16,7 @@ from relay.domain.endpoints import (
 from relay.domain.ids import AccountId, EndpointId, RawId, TeamId, raw_bytes
 from relay.domain.messages import InboundView, MessageDraft, MessageView, RecipientView, SubmissionWork
 from relay.domain.provider import Balance, InboundRow, RawBody, Reading, ReportRow, SendOutcome
+from relay.domain.retention import RetentionKind
 from relay.domain.teams import KeyView, Principal, RecipientLimit, Team
 from relay.ports import (
     AttemptRecord,
@@ -31,12 +32,13 @@ from relay.ports import (
     Quota,
     ReceivedBody,
     Replay,
+    Retired,
     Stored,
     Swept,
 )
-from relay.store.script import Db, Script
+from relay.store.script import ANY_TURN, Db, Script, Turn
 from relay.store.scripts import accept as accepting
-from relay.store.scripts import deliver, health, inbound, platform, reports, submit, subscriptions, views
+from relay.store.scripts import deliver, health, inbound, platform, reports, retention, submit, subscriptions, views
 from relay.store.scripts import idempotency as keys
 from relay.store.scripts import raw as raws
 from relay.store.sealing import KeyRing
@@ -47,7 +49,7 @@ T = TypeVar("T")
 class Driver(Protocol):
     """Runs scripts on one engine."""
 
-    async def write(self, script: Callable[[Db], Script[T]]) -> T:
+    async def write(self, script: Callable[[Db], Script[T]], turn: Turn = ANY_TURN) -> T:
         """In a transaction that is durable on return."""
 
     async def read(self, script: Callable[[Db], Script[T]]) -> T:
@@ -263,6 +265,14 @@ class ScriptStore:
 
     async def load_endpoint(self, endpoint_id: EndpointId) -> Endpoint | None:
         return await self._driver.read(lambda db: subscriptions.load_endpoint(db, self._ring, raw_bytes(endpoint_id)))
+
+    # -- what is old -------------------------------------------------------------------------------------------------
+
+    async def retire(self, kind: RetentionKind, *, before_ms: int, now_ms: int, limit: int) -> Retired:
+        # Alone: it locks many messages, or a whole table.
+        return await self._driver.write(
+            lambda db: retention.retire(db, kind, before_ms=before_ms, now_ms=now_ms, limit=limit), Turn(alone=True)
+        )
 
     # -- platform ----------------------------------------------------------------------------------------------------
 
