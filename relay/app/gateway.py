@@ -18,6 +18,7 @@ from relay.api.services import ApiServices, ApiSettings
 from relay.app.stores import make_store, prepare_file
 from relay.config import Settings
 from relay.console import create_console
+from relay.domain.retention import Keeping
 from relay.ports import Clock, Entropy, Poster, Provider
 from relay.services.accept import Accept
 from relay.services.accounts import AccountBook
@@ -46,6 +47,7 @@ from relay.webhooks import EgressPolicy, WebhookPoster
 from relay.workers.aftermath import Aftermath
 from relay.workers.deliver import DeliverWorker
 from relay.workers.pull import PullWorker
+from relay.workers.retention import Retention
 from relay.workers.submit import SubmitWorker
 from relay.workers.supervisor import Supervisor
 from relay.workers.upkeep import Upkeep
@@ -145,6 +147,19 @@ class Gateway:
             balance_interval_s=settings.balance_interval_s,
             idempotency_keep_s=settings.idempotency_keep_s,
         )
+        self.retention = Retention(
+            store,
+            clock,
+            self.metrics,
+            Keeping(
+                content_days=settings.retention_content_days,
+                messages_days=settings.retention_messages_days,
+                events_days=settings.retention_events_days,
+                deliveries_days=settings.retention_deliveries_days,
+                raw_days=settings.retention_raw_days,
+            ),
+            interval_s=settings.retention_interval_s,
+        )
         self.services = ApiServices(
             authenticate=Authenticate(store, clock),
             rates=TeamRates(clock),
@@ -210,6 +225,7 @@ class Gateway:
             ("spool", self.upkeep.spool),
             ("accounts", self.upkeep.accounts),
             ("gauges", self.upkeep.gauges),
+            ("retention", self.retention.run),
         ):
             self._supervisor.keep(name, loop)
 

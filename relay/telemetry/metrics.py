@@ -157,6 +157,12 @@ class Metrics:
         self._spool_bytes.set(size_bytes)
         self._spool_age.set(oldest_age_s)
 
+    def retired(self, kind: str, rows: int, overdue_s: float) -> None:
+        """``rows`` of this kind were deleted or erased because of their age; the oldest that should be gone and is not
+        has been due for ``overdue_s``, 0 when all are gone."""
+        self._retention_rows.labels(kind).inc(rows)
+        self._retention_lag.labels(kind).set(overdue_s)
+
     def loop_restarted(self, loop: str) -> None:
         """A background loop failed and was started again."""
         self._loop_restarts.labels(loop).inc()
@@ -266,6 +272,19 @@ class Metrics:
         self._spool_bytes = Gauge("relay_spool_bytes", "Size of the spool.", registry=self.registry)
         self._spool_age = Gauge(
             "relay_spool_oldest_age_seconds", "Age of the oldest callback in the spool.", registry=self.registry
+        )
+
+        self._retention_rows = Counter(
+            "relay_retention_rows",
+            "Rows deleted, erased or ended because of their age; estimated where a partition was dropped.",
+            ("kind",),
+            registry=self.registry,
+        )
+        self._retention_lag = Gauge(
+            "relay_retention_lag_seconds",
+            "How long the oldest row that should be gone has been due; 0 when all are gone.",
+            ("kind",),
+            registry=self.registry,
         )
 
     def _declare_process(self) -> None:

@@ -38,6 +38,7 @@ def use_everything(metrics: Metrics) -> None:
     metrics.queue("deliveries", 12, 1.5)
     metrics.spool(1, 200, 3.0)
     metrics.loop_restarted("deliver")
+    metrics.retired("events", 500, 12.5)
 
 
 def test_every_method_moves_its_metric(metrics: Metrics) -> None:
@@ -65,6 +66,8 @@ def test_every_method_moves_its_metric(metrics: Metrics) -> None:
     assert value(metrics, "relay_spool_bytes") == 200
     assert value(metrics, "relay_spool_oldest_age_seconds") == 3.0
     assert value(metrics, "relay_loop_restarts_total", loop="deliver") == 1
+    assert value(metrics, "relay_retention_rows_total", kind="events") == 500
+    assert value(metrics, "relay_retention_lag_seconds", kind="events") == 12.5
 
 
 def test_both_expositions_parse_and_every_metric_has_a_help(metrics: Metrics) -> None:
