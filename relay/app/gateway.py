@@ -26,6 +26,7 @@ from relay.services.administer import Administer
 from relay.services.authenticate import Authenticate
 from relay.services.balance import Balances
 from relay.services.deliver import Deliver, Lanes
+from relay.services.erase import Erase
 from relay.services.idempotency import InFlight
 from relay.services.limits import TeamRates
 from relay.services.poll import Poll
@@ -177,6 +178,7 @@ class Gateway:
             wait=wait,
             receive=Receive(apply, self.accounts, self.spool, entropy),
             administer=Administer(store, self.accounts, clock, entropy),
+            erase=Erase(store, clock, entropy),
             subscribe=Subscribe(store, egress, clock, entropy, self.deliver.changed),
             poll=poll,
             balances=balances,

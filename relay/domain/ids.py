@@ -19,6 +19,7 @@ KeyId = NewType("KeyId", str)
 AccountId = NewType("AccountId", str)
 RawId = NewType("RawId", str)
 OrphanId = NewType("OrphanId", str)
+AuditId = NewType("AuditId", str)
 
 PREFIXES = {
     "message": "msg_",
@@ -33,6 +34,7 @@ PREFIXES = {
     "account": "acct_",
     "raw": "raw_",
     "orphan": "orph_",
+    "audit": "aud_",
 }
 
 _HEX32 = re.compile(r"[0-9a-f]{32}\Z")
