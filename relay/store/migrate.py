@@ -68,7 +68,7 @@ async def migrate_postgres(url: str) -> str:
     a pooler too.
     """
 
-    async def connect() -> asyncpg.Connection[asyncpg.Record]:
+    async def connect() -> "asyncpg.Connection[asyncpg.Record]":
         return await asyncpg.connect(url, timeout=CONNECT_S, statement_cache_size=0)
 
     engine = create_async_engine(

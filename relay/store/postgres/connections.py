@@ -2,14 +2,15 @@
 
 import asyncio
 import time
-from typing import Final
+from typing import Final, TypeAlias
 
 import asyncpg
 
 from relay.domain.errors import StoreUnavailable
 from relay.store.postgres.failures import translated
 
-Connection = asyncpg.Connection[asyncpg.Record]
+# In quotes: a class with a parameter only for the type checker.
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 PAUSE_S: Final = 0.2
 """After a connection could not be opened, nobody tries again for so long: whoever comes is refused at once, so that a
