@@ -4,7 +4,7 @@ Every method of ``Store`` is one transaction: true and durable (fsynced) when it
 ``StoreUnavailable`` and nothing happened.
 """
 
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -234,6 +234,17 @@ class Erased(msgspec.Struct, frozen=True, kw_only=True):
     erased: int
     left_open: int
     next_position: str | None
+
+
+HintTopic = Literal["events", "deliveries", "submissions", "settled"]
+"""``events`` were stored; ``deliveries`` or ``submissions`` wait for whoever has room; a message was ``settled``."""
+
+
+class Hints(Protocol):
+    """What other replicas should look at soon. Only a hint: each of them looks by itself, too."""
+
+    def tell(self, topic: HintTopic) -> None:
+        """Returns at once, and never fails."""
 
 
 class Straight(Protocol):

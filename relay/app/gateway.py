@@ -15,7 +15,7 @@ import relay
 from relay import provider as providers
 from relay.api.app import create_app
 from relay.api.services import ApiServices, ApiSettings
-from relay.app.stores import make_store, prepare_file
+from relay.app.stores import is_embedded, make_store, prepared
 from relay.config import Settings
 from relay.console import create_console
 from relay.domain.retention import Keeping
@@ -37,9 +37,7 @@ from relay.services.slots import Gates
 from relay.services.submit import Submit
 from relay.services.subscribe import Subscribe
 from relay.services.wait import Wait
-from relay.store.migrate import migrate_sqlite
 from relay.store.spool import Spool
-from relay.store.sqlite import FileLock
 from relay.store.store import ScriptStore
 from relay.system import SystemClock, SystemEntropy
 from relay.telemetry.metrics import Metrics
@@ -210,9 +208,11 @@ class Gateway:
     async def recover(self) -> None:
         """Before anything is started: end the leases of the process that died, and know the accounts."""
         await self.spool.start()
-        left = await self.store.recover(self.clock.now_ms())
-        if left:
-            log.warning("submissions.left_by_dead_process", submissions=left)
+        await self.store.check()
+        if is_embedded(self.settings):
+            left = await self.store.recover(self.clock.now_ms())
+            if left:
+                log.warning("submissions.left_by_dead_process", submissions=left)
         await self.accounts.refresh()
 
     def start(self) -> None:
@@ -252,10 +252,7 @@ async def open_gateway(settings: Settings, outside: Outside | None = None) -> As
     """A gateway on its own database, recovered and not yet started; stopped at the end. Raises StoreInUse,
     StoreUnavailable, KeyRingError, ConfigError."""
     outside = outside or system()
-    path = prepare_file(settings)
-    lock = FileLock(path)
-    try:
-        migrate_sqlite(path)
+    with prepared(settings):
         lanes = Lanes(outside.entropy, lane_max=settings.delivery_lane_max, lease_s=settings.lease_s)
         gateway = Gateway(settings, make_store(settings, outside.entropy, lanes), lanes, outside)
         try:
@@ -263,5 +260,3 @@ async def open_gateway(settings: Settings, outside: Outside | None = None) -> As
             yield gateway
         finally:
             await gateway.stop()
-    finally:
-        lock.release()

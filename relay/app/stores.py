@@ -2,13 +2,15 @@
 
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Final
 
 from relay.config import Settings
-from relay.domain.errors import ConfigError, StoreInUse, StoreUnavailable
+from relay.domain.errors import StoreInUse, StoreUnavailable
 from relay.ports import Entropy, Store, Straight
-from relay.store.migrate import migrate_sqlite
+from relay.store.migrate import migrate_sqlite, run_migrate_postgres
+from relay.store.postgres import PostgresDriver
 from relay.store.queries import Queries
 from relay.store.script import Db
 from relay.store.sealing import KeyRing
@@ -16,13 +18,17 @@ from relay.store.sqlite import FileLock, SqliteDriver
 from relay.store.store import ScriptStore
 from relay.system import SystemEntropy
 
+_SQLITE: Final = "sqlite:///"
+
+
+def is_embedded(settings: Settings) -> bool:
+    """Whether the database is a file of this process alone, not a server that replicas share."""
+    return settings.database_url.startswith(_SQLITE)
+
 
 def sqlite_path(settings: Settings) -> Path:
-    """The file of an embedded database. Raises ConfigError for another engine."""
-    prefix = "sqlite:///"
-    if not settings.database_url.startswith(prefix):
-        raise ConfigError("RELAY_DATABASE_URL: this release stores in SQLite only: sqlite:///path/relay.db")
-    return Path(settings.database_url.removeprefix(prefix))
+    """The file of an embedded database."""
+    return Path(settings.database_url.removeprefix(_SQLITE))
 
 
 def prepare_file(settings: Settings) -> Path:
@@ -38,7 +44,10 @@ def prepare_file(settings: Settings) -> Path:
 
 
 def migrate(settings: Settings) -> str:
-    """Bring the database to this release's schema; the revision. Raises StoreInUse while a gateway serves from it."""
+    """Bring the database to this release's schema; the revision. Raises StoreUnavailable, and StoreInUse while a
+    gateway serves from a file; a server's replicas go on meanwhile."""
+    if not is_embedded(settings):
+        return run_migrate_postgres(settings.database_url)
     path = prepare_file(settings)
     lock = FileLock(path)
     try:
@@ -60,28 +69,48 @@ def load_key_ring(settings: Settings) -> KeyRing:
 def make_store(settings: Settings, entropy: Entropy, straight: Straight | None) -> ScriptStore:
     """The store on a migrated database. ``straight``: the deliver worker that new deliveries may go to at once."""
     ring = load_key_ring(settings)
-    db = Db(Queries.load("sqlite"), entropy, straight)
-    return ScriptStore(SqliteDriver(sqlite_path(settings), db, reader_threads=settings.reader_threads), ring)
+    if is_embedded(settings):
+        db = Db(Queries.load("sqlite"), entropy, straight)
+        return ScriptStore(SqliteDriver(sqlite_path(settings), db, reader_threads=settings.reader_threads), ring)
+    queries = Queries.load("postgres")
+    driver = PostgresDriver(
+        settings.database_url,
+        queries,
+        Db(queries, entropy, straight),
+        writers=settings.database_writers,
+        readers=settings.database_readers,
+        timeout_s=settings.database_timeout_s,
+        pooler=settings.database_pooler == "transaction",
+    )
+    return ScriptStore(driver, ring)
+
+
+@contextlib.contextmanager
+def prepared(settings: Settings) -> Iterator[None]:
+    """The right to serve: a file is locked for this process and migrated; a server is left as it is, because others
+    use it. Raises StoreInUse, StoreUnavailable."""
+    if not is_embedded(settings):
+        yield
+        return
+    path = prepare_file(settings)
+    lock = FileLock(path)
+    try:
+        migrate_sqlite(path)
+        yield
+    finally:
+        lock.release()
 
 
 @contextlib.asynccontextmanager
 async def open_store(settings: Settings) -> AsyncIterator[Store]:
     """A migrated store for one short command, beside a running gateway too: SQLite lets several processes write in
     turn, and such a command keeps nothing in memory that another would have to know."""
-    path = prepare_file(settings)
-    try:
-        lock = FileLock(path)
-    except StoreInUse:
-        lock = None
-    try:
-        if lock is not None:
-            migrate_sqlite(path)
+    with contextlib.ExitStack() as right:
+        with contextlib.suppress(StoreInUse):
+            right.enter_context(prepared(settings))
         store = make_store(settings, SystemEntropy(), None)
         try:
             await store.check()
             yield store
         finally:
             await store.close()
-    finally:
-        if lock is not None:
-            lock.release()

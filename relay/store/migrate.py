@@ -1,18 +1,31 @@
-"""Brings a database to this release's schema, with Alembic."""
+"""Brings a database to this release's schema, with Alembic.
 
+Revisions are numbers and only grow. Each must leave the schema fit for the release before it, which may still be
+running: it serves from any revision that is not below its own.
+"""
+
+import asyncio
 import functools
 import sqlite3
+import uuid
 from pathlib import Path
 from typing import Final
 
+import asyncpg
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from relay.domain.errors import StoreUnavailable
 
 _SCRIPTS: Final = Path(__file__).parent / "migrations"
+_LOCK: Final = 7_355_241_018
+"""The number of the advisory lock that one migration at a time holds; nothing else in a database of ours has it."""
+LOCK_TIMEOUT_S: Final = 5.0
+"""How long a change of a table waits for those who use it, who wait behind it meanwhile; then all is undone."""
+CONNECT_S: Final = 10.0
 
 
 def _config(connection: sa.Connection | None = None) -> Config:
@@ -45,6 +58,52 @@ def migrate_sqlite(path: Path) -> str:
     finally:
         engine.dispose()
     return head()
+
+
+async def migrate_postgres(url: str) -> str:
+    """Bring the database to ``head()`` and return that. Whoever migrates at the same time waits, and then finds nothing
+    to do. Raises StoreUnavailable, all undone.
+
+    Decision: everything in one transaction with a lock that ends with it, so it is all or nothing, and it works behind
+    a pooler too.
+    """
+
+    async def connect() -> "asyncpg.Connection[asyncpg.Record]":
+        return await asyncpg.connect(url, timeout=CONNECT_S, statement_cache_size=0)
+
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connect,
+        poolclass=sa.NullPool,
+        # Behind a pooler another client's statement may have any name that is not unique.
+        connect_args={"prepared_statement_name_func": lambda: f"relay_{uuid.uuid4().hex}"},
+    )
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(_upgrade)
+            await connection.commit()
+    except (sa.exc.DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+        raise StoreUnavailable(f"the database cannot be migrated: {_says(cause)}") from error
+    finally:
+        await engine.dispose()
+    return head()
+
+
+def _upgrade(connection: sa.Connection) -> None:
+    connection.execute(sa.text("SELECT pg_advisory_xact_lock(:number)"), {"number": _LOCK})
+    connection.execute(sa.text(f"SET LOCAL lock_timeout = {int(LOCK_TIMEOUT_S * 1000)}"))
+    command.upgrade(_config(connection), "head")
+
+
+def _says(error: BaseException | None) -> str:
+    """What the server says, which of a migration quotes no values; a connection that failed says it in its class."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def run_migrate_postgres(url: str) -> str:
+    """``migrate_postgres`` for whoever has no event loop."""
+    return asyncio.run(migrate_postgres(url))
 
 
 def _open(path: Path) -> sqlite3.Connection:

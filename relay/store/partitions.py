@@ -111,12 +111,13 @@ def drop(partition: Partition) -> str:
 
 
 def _attempt(statement: str) -> str:
-    # A block, because an error that it handles itself undoes the statement alone and not the transaction around it.
-    # The time-out is put back for whatever else this transaction does; an error puts it back by itself.
+    # A block, because an error that it handles itself undoes the statement alone and not the transaction around it. The
+    # time-out is put back for whatever else this transaction does; an error puts it back by itself. A cancellation is
+    # the statement's own time-out, as when the default partition is so large that reading through it takes too long.
     return (
         "DO $do$ DECLARE usual text := current_setting('lock_timeout'); BEGIN "
         f"PERFORM set_config('lock_timeout', '{LOCK_TIMEOUT}', true); "
         f"{statement}; "
         "PERFORM set_config('lock_timeout', usual, true); "
-        "EXCEPTION WHEN lock_not_available OR deadlock_detected OR check_violation THEN NULL; END $do$"
+        "EXCEPTION WHEN lock_not_available OR deadlock_detected OR check_violation OR query_canceled THEN NULL; END $do$"
     )

@@ -39,6 +39,7 @@ from relay.ports import (
     Stored,
     Swept,
 )
+from relay.store import turns
 from relay.store.script import ANY_TURN, Db, Script, Turn
 from relay.store.scripts import accept as accepting
 from relay.store.scripts import (
@@ -91,7 +92,7 @@ class ScriptStore:
         await self._driver.read(health.check)
 
     async def recover(self, now_ms: int) -> int:
-        return await self._driver.write(partial(submit.recover, now_ms=now_ms))
+        return await self._driver.write(partial(submit.recover, now_ms=now_ms), turns.ALONE)
 
     async def queue_depths(self, now_ms: int) -> list[QueueDepth]:
         return await self._driver.read(partial(health.queue_depths, now_ms=now_ms))
@@ -118,7 +119,8 @@ class ScriptStore:
                 quota=quota,
                 limit=limit,
                 idempotency=idempotency,
-            )
+            ),
+            turns.accept(draft, limited=limit is not None),
         )
 
     async def keep_answer(self, idempotency: Idempotency) -> None:
@@ -131,7 +133,8 @@ class ScriptStore:
         self, account_id: AccountId, limit: int, *, claim: bytes, now_ms: int, lease_until_ms: int
     ) -> list[SubmissionWork]:
         return await self._driver.write(
-            lambda db: submit.claim(db, account_id, limit, claim=claim, now_ms=now_ms, lease_until_ms=lease_until_ms)
+            lambda db: submit.claim(db, account_id, limit, claim=claim, now_ms=now_ms, lease_until_ms=lease_until_ms),
+            turns.CLAIM,
         )
 
     async def next_submission_due_ms(self, account_id: AccountId) -> int | None:
@@ -141,7 +144,8 @@ class ScriptStore:
         self, work: SubmissionWork, outcome: SendOutcome, *, now_ms: int, retry_due_ms: int, resend: bool
     ) -> FinishedSubmission:
         return await self._driver.write(
-            lambda db: submit.finish(db, work, outcome, now_ms=now_ms, retry_due_ms=retry_due_ms, resend=resend)
+            lambda db: submit.finish(db, work, outcome, now_ms=now_ms, retry_due_ms=retry_due_ms, resend=resend),
+            turns.finish_submission(work),
         )
 
     async def sweep(
@@ -155,7 +159,8 @@ class ScriptStore:
                 no_report_after_ms=no_report_after_ms,
                 forget_keys_before_ms=forget_keys_before_ms,
                 limit=limit,
-            )
+            ),
+            turns.ALONE,
         )
 
     async def message(self, team_id: TeamId, message_id: str) -> MessageView | None:
@@ -184,12 +189,16 @@ class ScriptStore:
     async def receive_reports(
         self, account_id: AccountId, raw_id: RawId, raw: RawBody, reading: Reading[ReportRow]
     ) -> ReceivedBody:
-        return await self._driver.write(lambda db: reports.receive(db, account_id, raw_id, raw, reading))
+        return await self._driver.write(
+            lambda db: reports.receive(db, account_id, raw_id, raw, reading), turns.receive_reports(reading)
+        )
 
     async def receive_inbound(
         self, account_id: AccountId, raw_id: RawId, raw: RawBody, reading: Reading[InboundRow]
     ) -> ReceivedBody:
-        return await self._driver.write(lambda db: inbound.receive(db, account_id, raw_id, raw, reading))
+        return await self._driver.write(
+            lambda db: inbound.receive(db, account_id, raw_id, raw, reading), turns.receive_inbound(account_id, reading)
+        )
 
     async def quarantine(self, account_id: AccountId, raw_id: RawId, raw: RawBody, why: str) -> None:
         await self._driver.write(lambda db: raws.quarantine(db, raw_bytes(account_id), raw_id, raw, why))
@@ -216,7 +225,8 @@ class ScriptStore:
         self, rooms: list[tuple[EndpointId, int]], *, claim: bytes, now_ms: int, lease_until_ms: int
     ) -> list[DeliveryWork]:
         return await self._driver.write(
-            lambda db: deliver.claim(db, rooms, claim=claim, now_ms=now_ms, lease_until_ms=lease_until_ms)
+            lambda db: deliver.claim(db, rooms, claim=claim, now_ms=now_ms, lease_until_ms=lease_until_ms),
+            turns.CLAIM,
         )
 
     async def due_endpoints(self, now_ms: int) -> list[EndpointId]:
@@ -286,7 +296,7 @@ class ScriptStore:
     async def retire(self, kind: RetentionKind, *, before_ms: int, now_ms: int, limit: int) -> Retired:
         # Alone: it locks many messages, or a whole table.
         return await self._driver.write(
-            lambda db: retention.retire(db, kind, before_ms=before_ms, now_ms=now_ms, limit=limit), Turn(alone=True)
+            lambda db: retention.retire(db, kind, before_ms=before_ms, now_ms=now_ms, limit=limit), turns.ALONE
         )
 
     async def erase_number(
@@ -297,7 +307,7 @@ class ScriptStore:
         struck = erase.Struck()
         if seen.keys:
             struck = await self._driver.write(
-                lambda db: erase.strike(db, stage, mobile, seen.keys, now_ms), Turn(alone=True)
+                lambda db: erase.strike(db, stage, mobile, seen.keys, now_ms), turns.ALONE
             )
         return Erased(erased=struck.erased, left_open=struck.left_open, next_position=erase.write_position(seen.last))
 

@@ -5,18 +5,17 @@ import json
 import os
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
-from random import SystemRandom
 from typing import Any, Final
 
 import httpx
 
 from tests.faults.polling import until
+from tests.loopback import free_port
 
 START_S: Final = 30.0
 END_S: Final = 30.0
@@ -45,19 +44,6 @@ for order in sys.stdin:
 if child:
     os.kill(child, 9)  # whoever gave the orders is gone
 """
-
-
-def free_port() -> int:
-    """A loopback port that stays ours while nobody listens on it: below the range from which the system takes ports
-    for outgoing connections (Linux: 32768 and up), so that no client can sit on it while the gateway is down."""
-    for port in SystemRandom().sample(range(20_000, 32_000), 100):
-        with socket.socket() as tried:
-            try:
-                tried.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no free port")
 
 
 class GatewayProcess:

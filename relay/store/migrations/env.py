@@ -3,6 +3,6 @@
 from alembic import context
 
 connection = context.config.attributes["connection"]
-context.configure(connection=connection, transaction_per_migration=True, transactional_ddl=True)
+context.configure(connection=connection, transaction_per_migration=False, transactional_ddl=True)
 with context.begin_transaction():
     context.run_migrations()

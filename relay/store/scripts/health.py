@@ -8,9 +8,10 @@ from relay.store.script import Db, Script
 
 
 def check(db: Db) -> Script[None]:
-    """Raises SchemaMissing unless the database has this release's schema."""
+    """Raises SchemaMissing unless the database has this release's schema, or that of a later one, which lets this
+    release go on while the replicas are replaced (relay/store/migrate.py)."""
     row = yield from db.row("schema.revision")
-    if row is None or row[0] != head():
+    if row is None or row[0] < head():
         raise SchemaMissing("The database is not migrated to this release: run `relay migrate`.")
 
 

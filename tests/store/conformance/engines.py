@@ -1,20 +1,29 @@
-"""The engines that the suite runs on: a new one is a class with the method of ``Engine`` and a row in ``ENGINES``."""
+"""The engines that the suite runs on: a new one is a class with the method of ``Engine`` and a row in ``ENGINES``.
+
+One that needs a PostgreSQL takes ``servers.shared(postgres)`` for each ``postgres`` of ``found()``: it is started only
+when the first test of that engine runs.
+"""
 
 import contextlib
 import itertools
+import re
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from relay.ports import Store, Straight
-from relay.store.migrate import migrate_sqlite
+from relay.store.migrate import migrate_sqlite, run_migrate_postgres
+from relay.store.postgres import PostgresDriver
 from relay.store.queries import Queries
 from relay.store.script import Db
 from relay.store.sealing import KeyRing
 from relay.store.sqlite import SqliteDriver
 from relay.store.store import ScriptStore
+from tests.postgres.found import Postgres, found
+from tests.postgres.server import PostgresServer
+from tests.postgres.servers import PostgresServers
 from tests.store.builders import ENTROPY
 
 
@@ -79,4 +88,63 @@ class SqliteEngine:
         return SqliteDatabase(path)
 
 
-ENGINES: Final = {"sqlite": SqliteEngine}
+class PostgresDatabase:
+    """A database of a server that all tests share."""
+
+    def __init__(self, server: PostgresServer, name: str) -> None:
+        self._server = server
+        self._name = name
+
+    @contextlib.asynccontextmanager
+    async def open(self, straight: Straight | None = None) -> AsyncIterator[Store]:
+        queries = Queries.load("postgres")
+        driver = PostgresDriver(self._server.url(self._name), queries, Db(queries, ENTROPY, straight))
+        store = ScriptStore(driver, KeyRing({"k1": bytes(32)}))
+        try:
+            yield store
+        finally:
+            await store.close()
+
+    def execute(self, sql: str, *params: object) -> list[Any]:
+        numbers = itertools.count(1)
+        rows = self._server.execute(self._name, re.sub(r"\?", lambda _: f"${next(numbers)}", sql), *params)
+        return [tuple(row) for row in rows]
+
+    def stored_bytes(self) -> bytes:
+        tables = self.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        rows = [row for (table,) in tables for row in self.execute(f'SELECT * FROM "{table}"')]  # noqa: S608 - the server's own names
+        return b"\0".join(value if isinstance(value, bytes) else str(value).encode() for row in rows for value in row)
+
+
+class PostgresEngine:
+    """Empties one migrated database: making a new one takes longer than most tests."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self._server = server
+        run_migrate_postgres(server.create_database("conformance"))
+        database = PostgresDatabase(server, "conformance")
+        tables = database.execute(
+            "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition"
+            " AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'"
+        )
+        # Not TRUNCATE, which makes new files for every table and index.
+        self._empty = "; ".join(f"DELETE FROM {table}" for (table,) in tables)  # noqa: S608 - the server's own names
+        self._database = database
+
+    def new(self) -> PostgresDatabase:
+        self._server.execute("conformance", f"DO $$ BEGIN {self._empty}; END $$")
+        return self._database
+
+
+Make = Callable[[Path, PostgresServers], Engine]
+"""Of an empty folder and the PostgreSQL servers of the test run."""
+
+
+def _on(postgres: Postgres) -> Make:
+    return lambda _folder, servers: PostgresEngine(servers.shared(postgres))
+
+
+ENGINES: Final[dict[str, Make]] = {
+    "sqlite": lambda folder, _servers: SqliteEngine(folder),
+    **{postgres.name: _on(postgres) for postgres in found()},
+}

@@ -1,0 +1,21 @@
+-- Where PostgreSQL must differ: parameters in a SELECT list have no type of their own, and several writers need locks.
+
+-- name: quota.reserve
+INSERT INTO quota_use (team, day, units)
+SELECT CAST(:team AS bytea), CAST(:day AS text), CAST(:units AS bigint) WHERE CAST(:units AS bigint) <= :most
+ON CONFLICT (team, day) DO UPDATE SET units = quota_use.units + excluded.units
+WHERE quota_use.units + excluded.units <= :most
+RETURNING units
+
+-- The message's row is the lock of all that belongs to it. A join would read the submission as it was before the wait.
+-- name: states.hold
+SELECT t.message FROM message_states t
+WHERE t.message IN (SELECT s.message FROM submissions s WHERE s.id = ANY (:submissions))
+ORDER BY t.message FOR UPDATE OF t
+
+-- Two replicas claim beside each other: each passes over what the other is just taking.
+-- name: submissions.due
+SELECT id, message, status, attempt, n_open FROM submissions
+WHERE account = :account AND priority = :priority AND due_ms <= :now_ms AND expires_ms > :now_ms
+  AND status IN ('scheduled', 'queued')
+ORDER BY due_ms LIMIT :most FOR UPDATE SKIP LOCKED
