@@ -119,5 +119,6 @@ def _attempt(statement: str) -> str:
         f"PERFORM set_config('lock_timeout', '{LOCK_TIMEOUT}', true); "
         f"{statement}; "
         "PERFORM set_config('lock_timeout', usual, true); "
-        "EXCEPTION WHEN lock_not_available OR deadlock_detected OR check_violation OR query_canceled THEN NULL; END $do$"
+        "EXCEPTION WHEN lock_not_available OR deadlock_detected OR check_violation OR query_canceled THEN NULL; "
+        "END $do$"
     )
