@@ -9,6 +9,7 @@ from relay.domain.times import DAY_MS, HOUR_MS
 from relay.store.partitions import TABLES, Partition, Plan, Table, create, day_start_ms, drop, plan
 from relay.store.queries import Queries
 from relay.store.script import Db
+from relay.store.scripts.partitions import Dropped, keep
 from tests.store.builders import ENTROPY
 
 NOON_MS = 1_795_521_600_000
@@ -90,3 +91,22 @@ def test_sqlite_changes_its_schema_by_migrations_alone() -> None:
     postgres = Db(Queries.load("postgres"), ENTROPY, None)
     assert postgres.partitioned
     assert next(postgres.ddl("DROP")).query.sql == "DROP"
+
+
+def test_a_day_whose_rows_lie_in_the_default_partition_is_not_even_tried() -> None:
+    """To try is to lock the table, and to read through the default partition meanwhile."""
+    script = keep(Db(Queries.load("postgres"), ENTROPY, None), "events", now_ms=NOON_MS, before_ms=0)
+    made: list[str] = []
+    step = next(script)
+    with pytest.raises(StopIteration) as ended:
+        while True:
+            if "pg_inherits" in step.query.sql:
+                step = script.send([("events_default", 0)])
+            elif step.query.sql.startswith("DO "):
+                made.append(step.query.sql)
+                step = script.send([])
+            else:
+                step = script.send([b"a row"] if step.params[0] == day(24).low else None)
+
+    assert ended.value.value == Dropped(gone=False, rows=0, left=[])
+    assert made == [create(day(number)) for number in (25, 26, 27)]
