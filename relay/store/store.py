@@ -21,6 +21,7 @@ from relay.ports import (
     AttemptRecord,
     FinishedDelivery,
     FinishedSubmission,
+    Held,
     Idempotency,
     MessageFilter,
     NewEndpoint,
@@ -31,12 +32,13 @@ from relay.ports import (
     Quota,
     ReceivedBody,
     Replay,
+    Standing,
     Stored,
     Swept,
 )
 from relay.store.script import Db, Script
 from relay.store.scripts import accept as accepting
-from relay.store.scripts import deliver, health, inbound, platform, reports, submit, subscriptions, views
+from relay.store.scripts import deliver, health, inbound, platform, replicas, reports, submit, subscriptions, views
 from relay.store.scripts import idempotency as keys
 from relay.store.scripts import raw as raws
 from relay.store.sealing import KeyRing
@@ -75,6 +77,15 @@ class ScriptStore:
 
     async def recover(self, now_ms: int) -> int:
         return await self._driver.write(partial(submit.recover, now_ms=now_ms))
+
+    async def beat(self, replica: bytes, *, name: str, ttl_ms: int, join: bool) -> Standing | None:
+        return await self._driver.write(lambda db: replicas.beat(db, replica, name=name, ttl_ms=ttl_ms, join=join))
+
+    async def leave(self, replica: bytes) -> None:
+        await self._driver.write(lambda db: replicas.leave(db, replica))
+
+    async def held(self) -> list[Held]:
+        return await self._driver.read(replicas.held)
 
     async def queue_depths(self, now_ms: int) -> list[QueueDepth]:
         return await self._driver.read(partial(health.queue_depths, now_ms=now_ms))

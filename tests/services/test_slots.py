@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.services.membership import Alone
 from relay.services.slots import ARRIVAL_S, Gate, Gates
-from tests.services.stillness import StillClock, account_of
+from tests.services.stillness import FixedEntropy, StillClock, account_of
 
 
 def test_a_start_takes_a_connection_until_it_ends() -> None:
@@ -74,7 +75,7 @@ def test_a_start_counts_from_when_it_begins_not_from_when_it_was_made_ready() ->
 
 
 def test_an_account_has_one_gate_which_takes_over_changed_limits() -> None:
-    gates, account = Gates(StillClock()), account_of()
+    gates, account = Gates(StillClock(), Alone(FixedEntropy())), account_of()
     gate = gates.of(account)
     gate.take()
     gate.take()

@@ -10,8 +10,10 @@ from relay.domain.errors import StoreError, StoreUnavailable
 from relay.domain.ids import MessageId, SubmissionId, TeamId
 from relay.domain.messages import SubmissionWork
 from relay.domain.provider import Accepted, NotSent, SendOutcome, Unconfirmed
-from relay.ports import FinishedSubmission, Provider, Store, StoredEffects
+from relay.domain.times import LATEST_MS
+from relay.ports import FinishedSubmission, MaySend, Provider, Store, StoredEffects, always
 from relay.services.accounts import AccountBook
+from relay.services.membership import Alone
 from relay.services.submit import Submit
 from tests.services.stillness import FixedEntropy, StillClock, account_of
 
@@ -25,6 +27,7 @@ WORK = SubmissionWork(
     mobiles=[13800131234],
     attempt=1,
     claim=b"claim",
+    lease_until_ms=LATEST_MS,
     category="notice",
     on_unconfirmed="hold",
     accepted_ms=0,
@@ -66,7 +69,7 @@ class Answers:
         self._outcome = outcome
         self.sent = 0
 
-    async def send(self, account: Account, work: SubmissionWork) -> SendOutcome:
+    async def send(self, account: Account, work: SubmissionWork, may_send: MaySend = always) -> SendOutcome:
         self.sent += 1
         self._clock.move(0.2)
         return self._outcome
@@ -94,7 +97,7 @@ async def attempt(
     provider = Answers(clock, outcome)
     book = AccountBook(cast(Store, store), clock, sandbox_for_live=False)
     await book.refresh()
-    submit = Submit(cast(Store, store), cast(Provider, provider), book, clock, FixedEntropy())
+    submit = Submit(cast(Store, store), cast(Provider, provider), book, Alone(FixedEntropy()), clock, FixedEntropy())
     done = await submit.attempt(work)
     return Attempted(store, provider, clock, done.seconds)
 
