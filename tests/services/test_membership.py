@@ -275,47 +275,41 @@ def test_a_process_that_is_alone_has_everything_and_asks_nobody() -> None:
 
 LIMITS: Final = (1, 2, 3, 5, 10)
 
+_WHO = st.lists(st.booleans(), min_size=5, max_size=5)
+_TICK = st.tuples(st.just("tick"), st.sampled_from((0.0, 1.0, BEAT_S, 2 * BEAT_S - 0.1, TTL_S)), _WHO)
 _STEP = st.one_of(
-    st.tuples(st.just("pass"), st.sampled_from((0.3, 1.0, BEAT_S, 2 * BEAT_S - 0.1, TTL_S, 2 * TTL_S))),
-    st.tuples(st.just("beat"), st.integers(0, 4)),
-    st.tuples(st.just("beat"), st.integers(0, 4)),
-    st.tuples(st.just("all beat"), st.integers(1, 8)),
-    st.tuples(st.just("join"), st.none()),
-    st.tuples(st.just("leave"), st.integers(0, 4)),
-    st.tuples(st.just("die"), st.integers(0, 4)),
-    st.tuples(st.just("away"), st.integers(0, 4)),
+    _TICK,
+    _TICK,
+    st.tuples(st.just("join"), st.just(0.0), _WHO),
+    st.tuples(st.sampled_from(("leave", "die")), st.just(0.0), _WHO),
 )
 
 
 class _Play:
-    """Replicas that join, beat, leave, die, pause and lose sight of the database in any order."""
+    """Replicas that join, leave, die, pause and miss beats in any order."""
 
-    def __init__(self, street: Neighbours) -> None:
+    def __init__(self, street: Neighbours, living: list[Replica]) -> None:
         self.street = street
-        self.living: list[Replica] = []
+        self.living = living
 
-    async def step(self, what: str, how: float | None) -> None:
-        one = self.living[int(how or 0) % len(self.living)] if self.living else None
+    async def step(self, what: str, seconds: float, who: list[bool]) -> None:
+        """``who``: those that beat, or, the first of them, the one that goes."""
+        chosen = [replica for replica, is_one in zip(self.living, who, strict=False) if is_one]
+        self.street.clock.move(seconds)
+        self.check()
         match what:
-            case "pass":
-                self.street.clock.move(how or 0.0)
-            case "all beat":
-                for _ in range(int(how or 0)):
-                    self.street.clock.move(BEAT_S)
-                    for replica in self.living:
-                        await replica.beat()
-                        self.check()
             case "join":
                 self.living.append(self.street.replica())
-            case "beat" if one is not None:
-                await one.beat()
-            case "leave" if one is not None:
-                self.living.remove(one)
-                await one.membership.leave()
-            case "die" if one is not None:
-                self.living.remove(one)
-            case "away" if one is not None:
-                one.store.away = not one.store.away
+                await self.living[-1].beat()
+            case "leave" if chosen:
+                self.living.remove(chosen[0])
+                await chosen[0].membership.leave()
+            case "die" if chosen:
+                self.living.remove(chosen[0])
+            case "tick":
+                for replica in chosen:
+                    await replica.beat()
+                    self.check()
         self.check()
 
     def check(self) -> None:
@@ -327,14 +321,14 @@ class _Play:
                 assert sum(found.starts for found in slots) <= 4
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=st.lists(_STEP, max_size=40))
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(number=st.integers(0, 4), steps=st.lists(_STEP, max_size=25))
 async def test_whatever_happens_one_leads_at_most_and_no_limit_is_exceeded(
-    template: Path, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, float | None]]
+    template: Path, tmp_path_factory: pytest.TempPathFactory, number: int, steps: list[tuple[str, float, list[bool]]]
 ) -> None:
     path = Path(shutil.copy(template, tmp_path_factory.mktemp("play") / "relay.db"))
     async with open_neighbours(path) as street:
-        play = _Play(street)
+        play = _Play(street, await settled(street, number))
         for step in steps:
             await play.step(*step)
 
