@@ -21,6 +21,7 @@ from relay.ports import (
     AttemptRecord,
     FinishedDelivery,
     FinishedSubmission,
+    Held,
     Idempotency,
     MessageFilter,
     NewEndpoint,
@@ -31,13 +32,14 @@ from relay.ports import (
     Quota,
     ReceivedBody,
     Replay,
+    Standing,
     Stored,
     Swept,
 )
 from relay.store import turns
 from relay.store.script import ANY_TURN, Db, Script, Turn
 from relay.store.scripts import accept as accepting
-from relay.store.scripts import deliver, health, inbound, platform, reports, submit, subscriptions, views
+from relay.store.scripts import deliver, health, inbound, platform, replicas, reports, submit, subscriptions, views
 from relay.store.scripts import idempotency as keys
 from relay.store.scripts import raw as raws
 from relay.store.sealing import KeyRing
@@ -76,6 +78,17 @@ class ScriptStore:
 
     async def recover(self, now_ms: int) -> int:
         return await self._driver.write(partial(submit.recover, now_ms=now_ms), turns.ALONE)
+
+    async def beat(self, replica: bytes, *, name: str, ttl_ms: int, join: bool) -> Standing | None:
+        return await self._driver.write(
+            lambda db: replicas.beat(db, replica, name=name, ttl_ms=ttl_ms, join=join), turns.ALONE
+        )
+
+    async def leave(self, replica: bytes) -> None:
+        await self._driver.write(lambda db: replicas.leave(db, replica), turns.ALONE)
+
+    async def held(self) -> list[Held]:
+        return await self._driver.read(replicas.held)
 
     async def queue_depths(self, now_ms: int) -> list[QueueDepth]:
         return await self._driver.read(partial(health.queue_depths, now_ms=now_ms))
