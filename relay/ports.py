@@ -10,6 +10,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 import msgspec
 
 from relay.domain.accounts import Account, BalanceView
+from relay.domain.audit import AuditEntry, AuditView
 from relay.domain.endpoints import (
     AttemptErrorClass,
     AttemptOutcome,
@@ -20,6 +21,7 @@ from relay.domain.endpoints import (
     Endpoint,
     EndpointView,
 )
+from relay.domain.erasure import ErasureStage
 from relay.domain.events import EventType
 from relay.domain.ids import AccountId, EndpointId, MessageId, RawId, TeamId
 from relay.domain.messages import InboundView, MessageDraft, MessageView, RecipientView, SubmissionWork
@@ -35,6 +37,7 @@ from relay.domain.provider import (
     ReportRow,
     SendOutcome,
 )
+from relay.domain.retention import RetentionKind
 from relay.domain.states import RecipientStatus
 from relay.domain.teams import KeyView, Principal, RecipientLimit, Team
 
@@ -230,6 +233,24 @@ class Swept(msgspec.Struct, frozen=True, kw_only=True):
     more: bool
     settled: tuple[MessageId, ...]
     effects: StoredEffects
+
+
+class Retired(msgspec.Struct, frozen=True, kw_only=True):
+    """What one batch of a kind did. ``more``: call again. ``overdue_ms``: when the oldest row came that should be gone
+    and is not, as far as this batch tells; None when all are."""
+
+    rows: int
+    more: bool
+    overdue_ms: int | None
+
+
+class Erased(msgspec.Struct, frozen=True, kw_only=True):
+    """What one batch of an erasure did. ``left_open``: rows that hold the number and must stay as they are for now,
+    because they are not final or not applied. ``next_position`` None: the stage has ended."""
+
+    erased: int
+    left_open: int
+    next_position: str | None
 
 
 HintTopic = Literal["events", "deliveries", "submissions", "settled"]
@@ -492,6 +513,27 @@ class Store(Protocol):
 
     async def load_endpoint(self, endpoint_id: EndpointId) -> Endpoint | None:
         """What the deliver worker needs, secrets in clear; None when it was deleted."""
+
+    # -- what is old -------------------------------------------------------------------------------------------------
+
+    async def retire(self, kind: RetentionKind, *, before_ms: int, now_ms: int, limit: int) -> Retired:
+        """Delete or erase what of this kind is older than ``before_ms``, about ``limit`` rows of it, where a partition
+        goes as a whole; what is not final, not applied or still needed stays. Raises nothing for what is locked by
+        others: that goes at another time."""
+
+    async def erase_number(
+        self, stage: ErasureStage, mobile: int, *, position: str | None, now_ms: int, limit: int
+    ) -> Erased:
+        """Erase the number from the next ``limit`` rows of this stage. Two transactions: one looks beside the writer,
+        one reads again and erases. In place of a recipient's number comes an ordinal that reads "erased"."""
+
+    # -- audit -------------------------------------------------------------------------------------------------------
+
+    async def add_audit(self, entry: AuditEntry, idempotency: Idempotency | None) -> Stored | Replay:
+        """Add an entry."""
+
+    async def audit(self, *, position: str | None, limit: int) -> Page[AuditView]:
+        """Newest first."""
 
     # -- platform ----------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from relay.api.services import ApiServices, ApiSettings
 from relay.app.stores import is_embedded, make_store, prepared
 from relay.config import Settings
 from relay.console import create_console
+from relay.domain.retention import Keeping
 from relay.ports import Clock, Entropy, Poster, Provider, Store
 from relay.services.accept import Accept
 from relay.services.accounts import AccountBook
@@ -27,6 +28,7 @@ from relay.services.administer import Administer
 from relay.services.authenticate import Authenticate
 from relay.services.balance import Balances
 from relay.services.deliver import Deliver, Lanes
+from relay.services.erase import Erase
 from relay.services.idempotency import InFlight
 from relay.services.limits import TeamRates
 from relay.services.membership import Alone, Members, Membership
@@ -48,6 +50,7 @@ from relay.workers.aftermath import Aftermath
 from relay.workers.deliver import DeliverWorker
 from relay.workers.membership import MembershipWorker
 from relay.workers.pull import PullWorker
+from relay.workers.retention import Retention
 from relay.workers.submit import SubmitWorker
 from relay.workers.supervisor import Supervisor
 from relay.workers.upkeep import Upkeep
@@ -158,6 +161,20 @@ class Gateway:
             balance_interval_s=settings.balance_interval_s,
             idempotency_keep_s=settings.idempotency_keep_s,
         )
+        self.retention = Retention(
+            store,
+            clock,
+            self.metrics,
+            Keeping(
+                content_days=settings.retention_content_days,
+                messages_days=settings.retention_messages_days,
+                events_days=settings.retention_events_days,
+                deliveries_days=settings.retention_deliveries_days,
+                raw_days=settings.retention_raw_days,
+            ),
+            interval_s=settings.retention_interval_s,
+            leads=members.leads,
+        )
         self.services = ApiServices(
             authenticate=Authenticate(store, clock),
             rates=TeamRates(clock),
@@ -176,6 +193,7 @@ class Gateway:
             wait=wait,
             receive=Receive(apply, self.accounts, self.spool, entropy),
             administer=Administer(store, self.accounts, clock, entropy),
+            erase=Erase(store, clock, entropy),
             subscribe=Subscribe(store, egress, clock, entropy, self.deliver.changed),
             poll=poll,
             balances=balances,
@@ -233,6 +251,7 @@ class Gateway:
             ("spool", self.upkeep.spool),
             ("accounts", self.upkeep.accounts),
             ("gauges", self.upkeep.gauges),
+            ("retention", self.retention.run),
         ):
             self._supervisor.keep(name, loop)
 

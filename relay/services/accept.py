@@ -276,6 +276,7 @@ def _view(draft: MessageDraft) -> MessageView:
         id=draft.id,
         status=message_status(counts),
         text=draft.text,
+        erased=False,
         to_count=draft.to_count,
         segments=draft.segments,
         units=draft.units,

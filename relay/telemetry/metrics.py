@@ -61,6 +61,7 @@ class Metrics:
         self._declare_deliveries()
         self._declare_store()
         self._declare_membership()
+        self._declare_retention()
         self._declare_process()
 
     # -- what we serve -----------------------------------------------------------------------------------------------
@@ -176,6 +177,12 @@ class Metrics:
     def lease_lost(self, work: str) -> None:
         """One ``submission`` or ``delivery`` was not this process's any more when it was to be sent or finished."""
         self._leases_lost.labels(work).inc()
+
+    def retired(self, kind: str, rows: int, overdue_s: float) -> None:
+        """``rows`` of this kind were deleted or erased because of their age; the oldest that should be gone and is not
+        has been due for ``overdue_s``, 0 when all are gone."""
+        self._retention_rows.labels(kind).inc(rows)
+        self._retention_lag.labels(kind).set(overdue_s)
 
     def loop_restarted(self, loop: str) -> None:
         """A background loop failed and was started again."""
@@ -306,6 +313,20 @@ class Metrics:
             "relay_leases_lost",
             "Work that was no longer this process's when it was to be sent or finished.",
             ("work",),
+            registry=self.registry,
+        )
+
+    def _declare_retention(self) -> None:
+        self._retention_rows = Counter(
+            "relay_retention_rows",
+            "Rows deleted, erased or ended because of their age; estimated where a partition was dropped.",
+            ("kind",),
+            registry=self.registry,
+        )
+        self._retention_lag = Gauge(
+            "relay_retention_lag_seconds",
+            "How long the oldest row that should be gone has been due; 0 when all are gone.",
+            ("kind",),
             registry=self.registry,
         )
 

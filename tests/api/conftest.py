@@ -25,6 +25,7 @@ from relay.services.accounts import AccountBook
 from relay.services.administer import Administer
 from relay.services.authenticate import Authenticate
 from relay.services.balance import Balances
+from relay.services.erase import Erase
 from relay.services.idempotency import InFlight
 from relay.services.limits import TeamRates
 from relay.services.membership import Alone
@@ -65,7 +66,7 @@ class MovedClock:
 
 
 class BreakableStore(ScriptStore):
-    """The real store; while ``broken`` is set, plain reads and callbacks raise it."""
+    """The real store; while ``broken`` is set, plain reads, callbacks and erasures raise it."""
 
     broken: Exception | None = None
 
@@ -78,6 +79,11 @@ class BreakableStore(ScriptStore):
         if self.broken is not None:
             raise self.broken
         return await super().receive_reports(*args, **kwargs)
+
+    async def erase_number(self, *args: Any, **kwargs: Any) -> Any:
+        if self.broken is not None:
+            raise self.broken
+        return await super().erase_number(*args, **kwargs)
 
     async def keep_answer(self, idempotency: Idempotency) -> None:
         if self.broken is not None:
@@ -154,6 +160,7 @@ class Gateway:
             wait=Wait(store, clock),
             receive=Receive(Apply(store, provider, lambda _: None), self.accounts, FullSpool(), entropy),
             administer=Administer(store, self.accounts, clock, entropy),
+            erase=Erase(store, clock, entropy),
             subscribe=Subscribe(store, egress, clock, entropy, lambda _: None),
             poll=Poll(store, clock),
             balances=Balances(store, provider, self.accounts, members, clock),

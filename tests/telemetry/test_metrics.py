@@ -41,6 +41,7 @@ def use_everything(metrics: Metrics) -> None:
     metrics.membership(3, leads=True)
     metrics.beat_failed()
     metrics.lease_lost("submission")
+    metrics.retired("events", 500, 12.5)
 
 
 def test_every_method_moves_its_metric(metrics: Metrics) -> None:
@@ -71,6 +72,8 @@ def test_every_method_moves_its_metric(metrics: Metrics) -> None:
     assert (value(metrics, "relay_replicas"), value(metrics, "relay_leader")) == (3, 1)
     assert value(metrics, "relay_beat_failures_total") == 1
     assert value(metrics, "relay_leases_lost_total", work="submission") == 1
+    assert value(metrics, "relay_retention_rows_total", kind="events") == 500
+    assert value(metrics, "relay_retention_lag_seconds", kind="events") == 12.5
 
 
 def test_both_expositions_parse_and_every_metric_has_a_help(metrics: Metrics) -> None:
