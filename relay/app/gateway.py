@@ -17,11 +17,11 @@ import relay
 from relay import provider as providers
 from relay.api.app import create_app
 from relay.api.services import ApiServices, ApiSettings
-from relay.app.stores import is_embedded, make_store, prepared
+from relay.app.stores import is_embedded, make_hints, make_store, prepared
 from relay.config import Settings
 from relay.console import create_console
 from relay.domain.retention import Keeping
-from relay.ports import Clock, Entropy, Poster, Provider, Store
+from relay.ports import Clock, Entropy, Hints, Poster, Provider, Store
 from relay.services.accept import Accept
 from relay.services.accounts import AccountBook
 from relay.services.administer import Administer
@@ -48,6 +48,7 @@ from relay.transport import Transport
 from relay.webhooks import EgressPolicy, WebhookPoster
 from relay.workers.aftermath import Aftermath
 from relay.workers.deliver import DeliverWorker
+from relay.workers.hints import Hearing, Silent
 from relay.workers.membership import MembershipWorker
 from relay.workers.pull import PullWorker
 from relay.workers.retention import Retention
@@ -109,6 +110,8 @@ class Gateway:
         self._membership = _membership(settings, store, outside, shared)
         members: Members = self._membership or Alone(entropy)
         lanes.members = members
+        self._hints = make_hints(settings, clock, entropy.new_id("hints_"))
+        hints: Hints = self._hints or Silent()
         gates = Gates(clock, members)
         wait = Wait(store, clock)
         poll = Poll(store, clock)
@@ -122,7 +125,7 @@ class Gateway:
             self.metrics,
             max_in_flight_total=settings.delivery_max_in_flight_total,
         )
-        aftermath = Aftermath(self.deliver, poll, wait, self.metrics)
+        aftermath = Aftermath(self.deliver, poll, wait, hints, self.metrics)
         self.deliver.set_going = aftermath
         apply = Apply(store, provider, aftermath)
         self.submit = SubmitWorker(
@@ -136,7 +139,10 @@ class Gateway:
             lease_s=settings.lease_s,
             set_going=aftermath,
             settled=aftermath.settled,
+            hints=hints,
         )
+        if self._hints is not None:
+            self._hints.heard = Hearing(self.submit, self.deliver, poll, wait)
         self.pull = PullWorker(
             Pull(store, provider, apply, self.spool, members, clock, entropy),
             self.accounts,
@@ -241,6 +247,8 @@ class Gateway:
         """Begin the loops."""
         if self._beats is not None:
             self._supervisor.keep("beats", self._beats.run)
+        if self._hints is not None:
+            self._supervisor.keep("hints", self._hints.run)
         for name, loop in (
             ("submit", self.submit.run),
             ("deliver", self.deliver.run),

@@ -64,6 +64,15 @@ class DeliverWorker:
         if self._lanes.turned_away:
             self._event.set()
 
+    @property
+    def leaves_work(self) -> bool:
+        """Whether deliveries lie in the store because this process has no room for them."""
+        return self._lanes.turned_away
+
+    def look(self) -> None:
+        """Another replica says that deliveries wait in the store."""
+        self._event.set()
+
     def changed(self, endpoint_id: EndpointId) -> None:
         """An endpoint was changed or deleted."""
         self._deliver.forget(endpoint_id)

@@ -11,7 +11,7 @@ from relay.domain.ids import AccountId, MessageId
 from relay.domain.messages import SubmissionWork
 from relay.domain.provider import Accepted, NotSent, Refused, SendOutcome, Unconfirmed
 from relay.domain.times import SECOND_MS
-from relay.ports import Clock, Store, StoredEffects
+from relay.ports import Clock, Hints, Store, StoredEffects
 from relay.services.accounts import AccountBook
 from relay.services.membership import Members
 from relay.services.slots import Gates
@@ -42,6 +42,7 @@ class SubmitWorker:
         lease_s: float,
         set_going: Callable[[StoredEffects], None],
         settled: Callable[[MessageId], None],
+        hints: Hints,
     ) -> None:
         self._store = store
         self._submit = submit
@@ -53,6 +54,7 @@ class SubmitWorker:
         self._lease_s = lease_s
         self._set_going = set_going
         self._settled = settled
+        self._hints = hints
         self._event = asyncio.Event()
         self._pumping = asyncio.Lock()
         self._running = Running()
@@ -63,7 +65,12 @@ class SubmitWorker:
         self._running.start(self._attempt(work))
 
     def wake(self, account_id: AccountId) -> None:
-        """Something of this account waits in the store."""
+        """Something of this account waits in the store, for whoever has a slot."""
+        self._event.set()
+        self._hints.tell("submissions")
+
+    def look(self) -> None:
+        """Another replica says that submissions wait in the store."""
         self._event.set()
 
     async def run(self) -> None:

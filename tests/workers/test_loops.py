@@ -15,13 +15,14 @@ from relay.domain.ids import AccountId, MessageId, SubmissionId, TeamId
 from relay.domain.messages import SubmissionWork
 from relay.domain.provider import Accepted, BodyKind, NotSent, Refused, SendOutcome, Unconfirmed
 from relay.domain.times import LATEST_MS
-from relay.ports import FinishedSubmission, MaySend, Provider, Store, StoredEffects, always
+from relay.ports import FinishedSubmission, Hints, MaySend, Provider, Store, StoredEffects, always
 from relay.services.accounts import AccountBook
 from relay.services.membership import Alone
 from relay.services.pull import Pull, PullResult
 from relay.services.slots import Gates
 from relay.services.submit import Submit
 from relay.telemetry.metrics import Metrics
+from relay.workers.hints import Silent
 from relay.workers.pull import PullWorker
 from relay.workers.submit import SubmitWorker, describe
 from tests.services.stillness import FixedEntropy, StillClock, account_of
@@ -104,7 +105,7 @@ class Workshop(msgspec.Struct, frozen=True):
     settled: list[MessageId]
 
 
-async def workshop_of(waiting: int) -> Workshop:
+async def workshop_of(waiting: int, hints: Hints | None = None) -> Workshop:
     clock, members = StillClock(), Alone(FixedEntropy())
     store, provider, settled = Queue(waiting, clock), Provided(), list[MessageId]()
     book = AccountBook(cast(Store, store), clock, sandbox_for_live=False)
@@ -120,6 +121,7 @@ async def workshop_of(waiting: int) -> Workshop:
         lease_s=60.0,
         set_going=lambda effects: None,
         settled=settled.append,
+        hints=hints or Silent(),
     )
     return Workshop(worker, store, provider, clock, settled)
 
