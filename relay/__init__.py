@@ -14,8 +14,8 @@ Layers, each knows only what stands below it; adapters do not know each other (c
     transport           HTTP/1.1 client under httpx that knows whether a byte was written
     system              clocks and randomness
     ------------------------------------------------------------------ core
-    services            one use case a file: accept, submit, receive, pull, deliver, administer; membership: what is
-                        this process's among its replicas
+    services            one use case a file: accept, submit, receive, pull, deliver, administer; membership says what is
+                        this process's own among its replicas
     ports               what the core needs of the outside
     ------------------------------------------------------------------ ground
     config, telemetry   settings; logs and metrics
@@ -32,9 +32,9 @@ The life of a message::
 
 What may have reached the provider is never sent again by itself: it is `unconfirmed` until a report comes.
 
-Several processes share a database, and nothing else: claims, leadership and shares of limits all come from
-services.membership, and are worth nothing once the last sign of life is too old. The first byte of every call is the
-last moment at which that is asked.
+Replicas share a database, and nothing else: claims, leadership and shares of limits all come from services.membership,
+and are worth nothing once the last sign of life is too old. That is asked for the last time before the first byte of
+every call.
 """
 
 __version__ = "0.1.0"

@@ -50,6 +50,7 @@ class Work:
 
     async def sweep(self, now_ms: int, **rest: Any) -> Swept:
         self._do("sweep")
+        await asyncio.sleep(0)
         return Swept(
             expired=0,
             lapsed=0,
@@ -74,6 +75,7 @@ class Work:
 
     async def once(self, account: Account, kind: BodyKind) -> PullResult:
         self._do(kind)
+        await asyncio.sleep(0)
         return PullResult(outcome="rows" if self.loses_it_after else "empty", rows={}, detail=None, seconds=0.1)
 
     def names(self) -> set[str]:
