@@ -71,6 +71,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     message_ttl_s: Annotated[int, _within("seconds", 60, 604_800)]
     quota_timezone: Annotated[str, _is("time zone", "IANA name")]
     lease_s: Annotated[float, _within("seconds", 5, 3600)]
+    replica_ttl_s: Annotated[float, _within("seconds", 2, 300)]
     submit_max_in_flight_total: Annotated[int, _within("requests", 1, 10_000)]
     unconfirmed_event_after_s: Annotated[int, _within("seconds", 1, 86_400)]
     no_report_after_s: Annotated[int, _within("seconds", 1, 2_592_000)]

@@ -61,7 +61,7 @@ class MessageDraft(msgspec.Struct, frozen=True, kw_only=True):
 class SubmissionWork(msgspec.Struct, frozen=True, kw_only=True):
     """One submission that this process has leased and marked ``submitting``: it is to be sent now, once.
 
-    ``attempt`` counts from 1. ``claim`` fences the finish.
+    ``attempt`` counts from 1. ``claim`` fences the finish; nothing is sent once ``lease_until_ms`` has come.
     """
 
     id: SubmissionId
@@ -73,6 +73,7 @@ class SubmissionWork(msgspec.Struct, frozen=True, kw_only=True):
     mobiles: list[int]
     attempt: int
     claim: bytes
+    lease_until_ms: int
     category: Category
     on_unconfirmed: OnUnconfirmed
     accepted_ms: int

@@ -25,6 +25,7 @@ from relay.ports import (
     Erased,
     FinishedDelivery,
     FinishedSubmission,
+    Held,
     Idempotency,
     MessageFilter,
     NewEndpoint,
@@ -36,6 +37,7 @@ from relay.ports import (
     ReceivedBody,
     Replay,
     Retired,
+    Standing,
     Stored,
     Swept,
 )
@@ -49,6 +51,7 @@ from relay.store.scripts import (
     health,
     inbound,
     platform,
+    replicas,
     reports,
     retention,
     submit,
@@ -93,6 +96,17 @@ class ScriptStore:
 
     async def recover(self, now_ms: int) -> int:
         return await self._driver.write(partial(submit.recover, now_ms=now_ms), turns.ALONE)
+
+    async def beat(self, replica: bytes, *, name: str, ttl_ms: int, join: bool) -> Standing | None:
+        return await self._driver.write(
+            lambda db: replicas.beat(db, replica, name=name, ttl_ms=ttl_ms, join=join), turns.ALONE
+        )
+
+    async def leave(self, replica: bytes) -> None:
+        await self._driver.write(lambda db: replicas.leave(db, replica), turns.ALONE)
+
+    async def held(self) -> list[Held]:
+        return await self._driver.read(replicas.held)
 
     async def queue_depths(self, now_ms: int) -> list[QueueDepth]:
         return await self._driver.read(partial(health.queue_depths, now_ms=now_ms))

@@ -28,6 +28,7 @@ from relay.services.balance import Balances
 from relay.services.erase import Erase
 from relay.services.idempotency import InFlight
 from relay.services.limits import TeamRates
+from relay.services.membership import Alone
 from relay.services.poll import Poll
 from relay.services.readiness import Readiness
 from relay.services.receive import Apply, Receive
@@ -139,6 +140,7 @@ class Gateway:
         self.metrics = Metrics()
         store, clock, entropy = self.store, self.clock, self.entropy
         provider = cast(Provider, self.provider)
+        members = Alone(entropy)
         egress = EgressPolicy(allow_loopback=False)
         self.services = ApiServices(
             authenticate=Authenticate(store, clock),
@@ -146,7 +148,8 @@ class Gateway:
             accept=Accept(
                 store,
                 self.accounts,
-                Gates(clock),
+                Gates(clock, members),
+                members,
                 self.submissions,
                 clock,
                 entropy,
@@ -160,7 +163,7 @@ class Gateway:
             erase=Erase(store, clock, entropy),
             subscribe=Subscribe(store, egress, clock, entropy, lambda _: None),
             poll=Poll(store, clock),
-            balances=Balances(store, provider, self.accounts, clock),
+            balances=Balances(store, provider, self.accounts, members, clock),
             readiness=Readiness(store),
             store=store,
             in_flight=InFlight(),
