@@ -14,7 +14,7 @@ Layers, each knows only what stands below it; adapters do not know each other (c
     transport           HTTP/1.1 client under httpx that knows whether a byte was written
     system              clock and randomness
     ------------------------------------------------------------------ core
-    services            one use case a file: accept, submit, receive, pull, deliver, administer
+    services            one use case a file: accept, submit, receive, apply, pull, deliver, administer
     ports               what the core needs of the outside
     ------------------------------------------------------------------ ground
     config, telemetry   settings; logs and metrics

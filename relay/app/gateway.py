@@ -22,6 +22,7 @@ from relay.ports import Clock, Entropy, Poster, Provider
 from relay.services.accept import Accept
 from relay.services.accounts import AccountBook
 from relay.services.administer import Administer
+from relay.services.apply import Apply
 from relay.services.authenticate import Authenticate
 from relay.services.balance import Balances
 from relay.services.deliver import Deliver, Lanes
@@ -30,7 +31,7 @@ from relay.services.limits import TeamRates
 from relay.services.poll import Poll
 from relay.services.pull import Pull
 from relay.services.readiness import Readiness
-from relay.services.receive import Apply, Receive
+from relay.services.receive import Receive
 from relay.services.slots import Gates
 from relay.services.submit import Submit
 from relay.services.subscribe import Subscribe
@@ -160,7 +161,9 @@ class Gateway:
                 quota_zone=ZoneInfo(settings.quota_timezone),
             ),
             wait=wait,
-            receive=Receive(apply, self.accounts, self.spool, entropy),
+            receive=Receive(
+                apply, self.accounts, self.spool, entropy, store_timeout_s=settings.callback_store_timeout_s
+            ),
             administer=Administer(store, self.accounts, clock, entropy),
             subscribe=Subscribe(store, egress, clock, entropy, self.deliver.changed),
             poll=poll,

@@ -29,6 +29,7 @@ from relay.ports import (
     PendingRaw,
     QueueDepth,
     Quota,
+    ReadBody,
     ReceivedBody,
     Replay,
     Stored,
@@ -39,6 +40,7 @@ from relay.store.scripts import accept as accepting
 from relay.store.scripts import deliver, health, inbound, platform, reports, submit, subscriptions, views
 from relay.store.scripts import idempotency as keys
 from relay.store.scripts import raw as raws
+from relay.store.scripts import receive as receiving
 from relay.store.sealing import KeyRing
 
 T = TypeVar("T")
@@ -173,6 +175,9 @@ class ScriptStore:
         self, account_id: AccountId, raw_id: RawId, raw: RawBody, reading: Reading[InboundRow]
     ) -> ReceivedBody:
         return await self._driver.write(lambda db: inbound.receive(db, account_id, raw_id, raw, reading))
+
+    async def receive_in_turn(self, bodies: list[ReadBody]) -> list[ReceivedBody]:
+        return await self._driver.write(lambda db: receiving.in_turn(db, bodies))
 
     async def quarantine(self, account_id: AccountId, raw_id: RawId, raw: RawBody, why: str) -> None:
         await self._driver.write(lambda db: raws.quarantine(db, raw_bytes(account_id), raw_id, raw, why))
