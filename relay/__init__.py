@@ -26,7 +26,8 @@ The life of a message::
                                        recipients }, then 202; submissions that may start now are stored as `submitting`
     workers -> services.submit -> provider: POST /api/v1/send -> accepted | refused | not_sent | unconfirmed -> stored
     provider --callback--> api -> services.receive: one transaction { raw body, report, recipient state, event,
-                                  deliveries }, then 200; the pullers bring the same rows the other way
+                                  deliveries }, then 200; the pullers bring the same rows the other way. While the
+                                  store is away: the spool, then 200; workers replay it
     workers -> services.deliver -> webhooks: sign, POST -> stored: attempt, delivery state, next due time
 
 What may have reached the provider is never sent again by itself: it is `unconfirmed` until a report comes.

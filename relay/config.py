@@ -55,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database_url: Annotated[str, _is("URL", _DATABASE, secret=True)]
     keyring: Annotated[str, _is("text", _KEYRING, note="secret", secret=True)]
     drain_s: Annotated[float, _within("seconds", 0, 600)]
+    drain_announce_s: Annotated[float, _within("seconds", 0, 60)]
     reader_threads: Annotated[int, _within("threads", 1, 64)]
 
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _is("level")]

@@ -418,8 +418,9 @@ class Store(Protocol):
     async def finish_delivery(self, work: DeliveryWork, record: AttemptRecord) -> FinishedDelivery:
         """Store the attempt and what follows: history, the next due time, or an endpoint switched off."""
 
-    async def release_delivery(self, work: DeliveryWork) -> None:
-        """Give back a lease whose attempt is not made: the delivery is due again for whoever claims it."""
+    async def release_deliveries(self, works: list[DeliveryWork]) -> None:
+        """Give back leases whose attempts are not made: each delivery that its claim still holds is due again for
+        whoever claims it, as it was before."""
 
     async def delivery(self, team_id: TeamId, delivery_id: str) -> DeliveryDetail | None:
         """One delivery with its attempts."""

@@ -216,20 +216,34 @@ class Gateway:
         ):
             self._supervisor.keep(name, loop)
 
+    def withdraw(self) -> None:
+        """A stop begins: new work is refused, nobody waits any longer for what may come, nothing more is claimed, and
+        what was not started is given back. What is under way goes on. Once is enough, twice does no harm."""
+        self.services.readiness.draining = True
+        self.services.poll.drain()
+        self.services.wait.drain()
+        for worker in (self.submit, self.deliver, self.pull):
+            worker.withdraw()
+
+    async def idle(self) -> None:
+        """Until no submission, delivery or pull is under way."""
+        await asyncio.gather(self.submit.idle(), self.deliver.idle(), self.pull.idle())
+
     async def stop(self, left_s: float | None = None) -> None:
-        """Finish what runs, within ``left_s`` (None: ``drain_s`` of the settings); then let go of everything. Once is
-        enough, twice does no harm."""
+        """Withdraw; finish what runs, within ``left_s`` (None: ``drain_s`` of the settings); then let go of everything.
+        Once is enough, twice does no harm."""
         if self._stopped:
             return
         self._stopped = True
+        self.withdraw()
         drain_s = self.settings.drain_s if left_s is None else left_s
-        cut = await asyncio.gather(self.submit.drain(drain_s), self.deliver.drain(drain_s))
+        cut = await asyncio.gather(self.submit.drain(drain_s), self.deliver.drain(drain_s), self.pull.drain(drain_s))
         await self._supervisor.stop()
         for client in self._clients:
             await client.aclose()
         await self.spool.close()
         await self.store.close()
-        log.info("gateway.stopped", submissions_cut=cut[0], deliveries_cut=cut[1])
+        log.info("gateway.stopped", submissions_cut=cut[0], deliveries_cut=cut[1], pulls_cut=cut[2])
 
 
 @contextlib.asynccontextmanager

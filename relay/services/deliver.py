@@ -55,6 +55,7 @@ class Lanes:
         self._lease_ms = int(lease_s * SECOND_MS)
         self._default_in_flight = default_in_flight
         self._lanes: dict[EndpointId, Lane] = {}
+        self._closed = False
         self.turned_away = False
         """Work was left in the store since this was last set to False."""
 
@@ -64,6 +65,8 @@ class Lanes:
 
     def takes(self, endpoint_id: EndpointId) -> bool:
         """Called from the store's thread: reads a few fields, which Python makes safe."""
+        if self._closed:
+            return False
         lane = self._lanes.get(endpoint_id)
         if lane is None:
             return True
@@ -79,6 +82,15 @@ class Lanes:
         if lane is None:
             lane = self._lanes[endpoint_id] = Lane(self._default_in_flight)
         return lane
+
+    def close(self) -> list[DeliveryWork]:
+        """Take nothing more; what waited, which is the caller's now."""
+        self._closed = True
+        waited: list[DeliveryWork] = []
+        for lane in self._lanes.values():
+            waited += lane.waiting
+            lane.waiting.clear()
+        return waited
 
 
 class DeliveryAttempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +131,10 @@ class Deliver:
         self._endpoints[endpoint_id] = (now_s + FRESH_S, endpoint)
         return endpoint
 
+    async def give_back(self, works: list[DeliveryWork]) -> None:
+        """None of them is attempted here; they are due for whoever claims them, however long the store is away."""
+        await until_stored(self._clock, lambda: self._store.release_deliveries(works))
+
     async def attempt(self, work: DeliveryWork) -> DeliveryAttempt:
         """Post once and store what came of it, however long the store is away."""
         endpoint = await self.endpoint(work.endpoint_id)
@@ -126,7 +142,7 @@ class Deliver:
         # A lease that ends before the time-out could leave two processes posting: then the store has it back.
         lapses = now_ms + self._timeout_s * SECOND_MS > work.lease_until_ms
         if lapses or endpoint is None or not _takes(endpoint, now_ms):
-            await until_stored(self._clock, lambda: self._store.release_delivery(work))
+            await self.give_back([work])
             return _NOT_MADE
         result = await self._poster.post(endpoint, work.event_id, work.payload, now_ms // SECOND_MS, self._timeout_s)
         ended_ms = self._clock.now_ms()

@@ -216,8 +216,8 @@ class ScriptStore:
     async def finish_delivery(self, work: DeliveryWork, record: AttemptRecord) -> FinishedDelivery:
         return await self._driver.write(lambda db: deliver.finish(db, work, record))
 
-    async def release_delivery(self, work: DeliveryWork) -> None:
-        await self._driver.write(lambda db: deliver.release(db, work))
+    async def release_deliveries(self, works: list[DeliveryWork]) -> None:
+        await self._driver.write(lambda db: deliver.release(db, works))
 
     async def delivery(self, team_id: TeamId, delivery_id: str) -> DeliveryDetail | None:
         return await self._driver.read(

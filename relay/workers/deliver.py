@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -49,12 +50,15 @@ class DeliverWorker:
         self._slots = asyncio.Semaphore(max_in_flight_total)
         self._event = asyncio.Event()
         self._running = Running()
+        self._waiting_for_slot: dict[asyncio.Task[None], DeliveryWork] = {}
+        self._giving_back = Running()
         self.set_going: Callable[[StoredEffects], None] = _nothing
         self.stopping = False
 
     def stored(self, works: Sequence[DeliveryWork]) -> None:
         """These deliveries were stored as ours: start them. Others of the same commit wait in the store."""
         if self.stopping:
+            self._give_back(list(works))
             return
         touched: dict[EndpointId, Lane] = {}
         for work in works:
@@ -85,11 +89,30 @@ class DeliverWorker:
             except TimeoutError:
                 continue
 
-    async def drain(self, seconds: float) -> int:
-        """Start nothing more; wait for what runs. How many were cut off (their leases end, and they are sent again)."""
+    def withdraw(self) -> None:
+        """Start nothing more; what was not started is given back, in one go. What runs goes on."""
         self.stopping = True
         self._event.set()
-        return await self._running.drain(seconds)
+        works = self._lanes.close()
+        for task, work in self._waiting_for_slot.items():
+            task.cancel()
+            works.append(work)
+        self._waiting_for_slot.clear()
+        self._give_back(works)
+
+    async def idle(self) -> None:
+        """Until no delivery is under way and what was not started is given back."""
+        await self._running.idle()
+        await self._giving_back.idle()
+
+    async def drain(self, seconds: float) -> int:
+        """Start nothing more; wait for what runs. How many were cut off (their leases end, and they are sent again)."""
+        self.withdraw()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.idle()
+        await self._giving_back.drain(0.0)
+        return await self._running.drain(0.0)
 
     async def _claim(self, now_ms: int) -> None:
         rooms: list[tuple[EndpointId, int]] = []
@@ -100,7 +123,7 @@ class DeliverWorker:
                 rooms.append((endpoint_id, room))
             else:
                 lane.more = True
-        if not rooms:
+        if not rooms or self.stopping:
             return
         works = await self._store.claim_deliveries(
             rooms,
@@ -117,7 +140,9 @@ class DeliverWorker:
         while lane.waiting and lane.running < lane.width and not self.stopping:
             work = lane.waiting.popleft()
             lane.running += 1
-            self._running.start(self._attempt(lane, work))
+            task = self._running.start(self._attempt(lane, work))
+            self._waiting_for_slot[task] = work
+            task.add_done_callback(self._no_longer_waits)
 
     async def _attempt(self, lane: Lane, work: DeliveryWork) -> None:
         try:
@@ -125,6 +150,7 @@ class DeliverWorker:
             if endpoint is not None:
                 lane.max_in_flight = min(endpoint.max_in_flight, self._most_per_lane)
             async with self._slots:
+                self._no_longer_waits(asyncio.current_task())
                 attempt = await self._deliver.attempt(work)
         except Exception:
             # The lease ends by itself, and the delivery is tried again.
@@ -137,6 +163,18 @@ class DeliverWorker:
             if not lane.waiting and lane.more:
                 lane.more = False
                 self._event.set()
+
+    def _no_longer_waits(self, task: asyncio.Task[None] | None) -> None:
+        if task is not None:
+            self._waiting_for_slot.pop(task, None)
+
+    def _give_back(self, works: list[DeliveryWork]) -> None:
+        if works:
+            self._giving_back.start(self._given_back(works))
+
+    async def _given_back(self, works: list[DeliveryWork]) -> None:
+        await self._deliver.give_back(works)
+        log.info("deliveries.given_back", deliveries=len(works))
 
     def _told(self, lane: Lane, work: DeliveryWork, attempt: DeliveryAttempt) -> None:
         record, finished, result = attempt.record, attempt.finished, attempt.result

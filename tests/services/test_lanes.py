@@ -76,3 +76,13 @@ def test_a_lane_runs_one_at_a_time_until_a_success_and_after_each_failure() -> N
 
 def test_a_lease_is_as_long_as_was_said() -> None:
     assert lanes_of().lease_until_ms(1000) == 61_000
+
+
+def test_closed_lanes_hand_over_what_waits_and_take_nothing_more() -> None:
+    lanes = lanes_of()
+    lanes.of(ENDPOINT).waiting.extend([WORK, WORK])
+
+    assert lanes.close() == [WORK, WORK]
+    assert lanes.close() == []
+    assert not lanes.takes(ENDPOINT)
+    assert not lanes.takes(EndpointId("ep_" + "2" * 32))
