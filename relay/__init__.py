@@ -7,15 +7,15 @@ Layers, each knows only what stands below it; adapters do not know each other (c
     ------------------------------------------------------------------ adapters
     api                 REST in: authentication, problems, OpenAPI document, documentation page
     console             one web page over the REST API
-    workers             loops and their supervisor: submit, deliver, pull, sweep, balance, beats
+    workers             loops and their supervisor: submit, deliver, pull, sweep, balance, retention, beats
     provider            the provider's HTTP API; provider.sandbox: the provider itself as a server, which shares nothing
     store               transaction scripts, and the SQLite driver that runs them
     webhooks            signing, posting, where posts may go
     transport           HTTP/1.1 client under httpx that knows whether a byte was written
     system              clocks and randomness
     ------------------------------------------------------------------ core
-    services            one use case a file: accept, submit, receive, apply, pull, deliver, administer; membership says
-                        what is this process's own among its replicas
+    services            one use case a file: accept, submit, receive, apply, pull, deliver, administer, erase; membership
+                        says what is this process's own among its replicas
     ports               what the core needs of the outside
     ------------------------------------------------------------------ ground
     config, telemetry   settings; logs and metrics
