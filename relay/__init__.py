@@ -14,8 +14,8 @@ Layers, each knows only what stands below it; adapters do not know each other (c
     transport           HTTP/1.1 client under httpx that knows whether a byte was written
     system              clocks and randomness
     ------------------------------------------------------------------ core
-    services            one use case a file: accept, submit, receive, apply, pull, deliver, administer, erase; membership
-                        says what is this process's own among its replicas
+    services            one use case a file: accept, submit, receive, apply, pull, deliver, administer, erase;
+                        membership says what is this process's own among its replicas
     ports               what the core needs of the outside
     ------------------------------------------------------------------ ground
     config, telemetry   settings; logs and metrics
