@@ -217,7 +217,7 @@ class ScriptStore:
         )
 
     async def receive_in_turn(self, bodies: list[ReadBody]) -> list[ReceivedBody]:
-        return await self._driver.write(lambda db: receiving.in_turn(db, bodies))
+        return await self._driver.write(lambda db: receiving.in_turn(db, bodies), turns.receive_in_turn(bodies))
 
     async def quarantine(self, account_id: AccountId, raw_id: RawId, raw: RawBody, why: str) -> None:
         await self._driver.write(lambda db: raws.quarantine(db, raw_bytes(account_id), raw_id, raw, why))

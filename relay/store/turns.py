@@ -9,6 +9,7 @@ from typing import Final
 from relay.domain.ids import AccountId, is_task_id, raw_bytes
 from relay.domain.messages import MessageDraft, SubmissionWork
 from relay.domain.provider import InboundRow, Reading, ReportRow
+from relay.ports import ReadBody, ReadReports
 from relay.store.script import Turn
 
 _CLAIM: Final = 1
@@ -39,3 +40,18 @@ def receive_reports(reading: Reading[ReportRow]) -> Turn:
 def receive_inbound(account_id: AccountId, reading: Reading[InboundRow]) -> Turn:
     """One at a time for an account: the pushed and the pulled copy of one message must see each other."""
     return Turn(locks=(f"inbound:{account_id}",), weight=1 + 3 * len(reading.rows))
+
+
+def receive_in_turn(bodies: list[ReadBody]) -> Turn:
+    """What each of them needs, all at once."""
+    each = [
+        receive_reports(body.reading)
+        if isinstance(body, ReadReports)
+        else receive_inbound(body.item.account_id, body.reading)
+        for body in bodies
+    ]
+    return Turn(
+        submissions=tuple({submission for turn in each for submission in turn.submissions}),
+        locks=tuple({lock for turn in each for lock in turn.locks}),
+        weight=sum(turn.weight for turn in each),
+    )
