@@ -136,7 +136,7 @@ class ScriptStore:
                 limit=limit,
                 idempotency=idempotency,
             ),
-            turns.accept(draft, limited=limit is not None),
+            turns.accept(draft, limited=limit is not None, quota=quota, idempotency=idempotency),
         )
 
     async def keep_answer(self, idempotency: Idempotency) -> None:
@@ -161,7 +161,7 @@ class ScriptStore:
     ) -> FinishedSubmission:
         return await self._driver.write(
             lambda db: submit.finish(db, work, outcome, now_ms=now_ms, retry_due_ms=retry_due_ms, resend=resend),
-            turns.finish_submission(work),
+            turns.finish_submission(work, outcome),
         )
 
     async def sweep(
