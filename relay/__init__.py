@@ -14,8 +14,8 @@ Layers, each knows only what stands below it; adapters do not know each other (c
     transport           HTTP/1.1 client under httpx that knows whether a byte was written
     system              clocks and randomness
     ------------------------------------------------------------------ core
-    services            one use case a file: accept, submit, receive, pull, deliver, administer, erase; membership says
-                        what is this process's own among its replicas
+    services            one use case a file: accept, submit, receive, apply, pull, deliver, administer, erase;
+                        membership says what is this process's own among its replicas
     ports               what the core needs of the outside
     ------------------------------------------------------------------ ground
     config, telemetry   settings; logs and metrics
@@ -27,7 +27,8 @@ The life of a message::
                                        recipients }, then 202; submissions that may start now are stored as `submitting`
     workers -> services.submit -> provider: POST /api/v1/send -> accepted | refused | not_sent | unconfirmed -> stored
     provider --callback--> api -> services.receive: one transaction { raw body, report, recipient state, event,
-                                  deliveries }, then 200; the pullers bring the same rows the other way
+                                  deliveries }, then 200; the pullers bring the same rows the other way. While the
+                                  store is away: the spool, then 200; workers replay it
     workers -> services.deliver -> webhooks: sign, POST -> stored: attempt, delivery state, next due time
 
 What may have reached the provider is never sent again by itself: it is `unconfirmed` until a report comes.

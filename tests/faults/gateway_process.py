@@ -62,6 +62,7 @@ class GatewayProcess:
             "RELAY_PORT": str(self.port),
             "RELAY_DATA_DIR": str(directory),
             "RELAY_SANDBOX": "off",
+            "RELAY_DRAIN_ANNOUNCE_S": "0",
             **{f"RELAY_{name.upper()}": value for name, value in settings.items()},
         }
         self._pid: int | None = None
@@ -97,6 +98,14 @@ class GatewayProcess:
     async def kill(self) -> None:
         """SIGKILL: nothing of it runs any more."""
         await self._end(signal.SIGKILL)
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal, and go on."""
+        os.kill(self._running, number)
+
+    async def ended(self) -> int:
+        """Wait for the end that it was told to come to; the exit code. Fails, and kills it, when it does not end."""
+        return await self._wait_for_end("a signal")
 
     async def terminate(self) -> tuple[int, float]:
         """SIGTERM, and wait for the end: exit code and seconds. Fails, and kills it, when it does not end."""
@@ -162,10 +171,13 @@ class GatewayProcess:
         return Path(f"/proc/{self._running}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
     async def _end(self, number: signal.Signals) -> int:
+        self.send_signal(number)
+        return await self._wait_for_end(number.name)
+
+    async def _wait_for_end(self, after: str) -> int:
         pid = self._running
-        os.kill(pid, number)
         try:
-            await until(self._has_ended, END_S, f"the gateway ends after {number.name}:\n{self.tail()}")
+            await until(self._has_ended, END_S, f"the gateway ends after {after}", self.tail)
         finally:
             os.kill(pid, signal.SIGKILL)
             self._pid = None

@@ -115,6 +115,24 @@ class World:
             if not page["has_more"]:
                 return
 
+    @property
+    def report_url(self) -> str:
+        """Where the provider pushes reports."""
+        url = self.sandbox.accounts["sandbox"].settings.report_url
+        assert url is not None, "this account is pulled"
+        return url
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric over what matches the labels."""
+        async with httpx.AsyncClient(base_url=self.gateway.url, trust_env=False) as anybody:
+            text = (await anybody.get("/metrics")).text
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
+        return sum(
+            float(line.rpartition(" ")[2])
+            for line in text.splitlines()
+            if line.startswith((name + "{", name + " ")) and all(label in line for label in wanted)
+        )
+
     async def report(self, task_id: str, mobile: str, status: str = "DELIVRD") -> int | None:
         """The provider pushes one report now; how it was answered, None when it was not."""
         return await self._order("/control/reports", sendId=task_id, mobile=mobile, status=status)
