@@ -42,7 +42,7 @@ async def test_what_locks_much_shares_its_commit_with_no_other(newest: Notes) ->
     await driver.close()
 
 
-async def test_scripts_of_one_commit_run_in_the_order_of_their_places_then_locks(newest: Notes) -> None:
+async def test_scripts_of_one_commit_run_in_the_order_of_their_turns(newest: Notes) -> None:
     order: list[int] = []
 
     def script(number: int) -> Callable[[Db], Script[None]]:
@@ -52,7 +52,7 @@ async def test_scripts_of_one_commit_run_in_the_order_of_their_places_then_locks
 
         return run
 
-    turns = (Turn(place=2, locks=("b",)), Turn(place=1), Turn(place=2, locks=("a",)), Turn(), Turn())
+    turns = (Turn(place=2, order="b"), Turn(place=1), Turn(place=2, order="a"), Turn(), Turn())
     driver = newest.driver(writers=1)
     await together(newest, driver, *(script(number) for number in range(5)), turns=turns)
     assert order == [3, 4, 1, 2, 0]
