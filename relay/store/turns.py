@@ -6,6 +6,7 @@ accepts, which nobody else can see yet, so that none of its many rows has to be 
 
 from typing import Final
 
+from relay.domain.endpoints import DeliveryWork
 from relay.domain.ids import AccountId, TeamId, is_task_id, raw_bytes
 from relay.domain.messages import MessageDraft, SubmissionWork
 from relay.domain.provider import InboundRow, Reading, Refused, ReportRow, SendOutcome
@@ -21,9 +22,9 @@ ALONE: Final = Turn(alone=True)
 
 
 def accept(draft: MessageDraft, *, limited: bool, quota: Quota | None, idempotency: Idempotency | None) -> Turn:
-    """``limited``: its numbers are counted, and whoever counts must see what others have just added. The quota and the
-    key would make others wait anyway, but in the order in which the messages happen to come: two processes that have
-    each other's next one would wait for ever."""
+    """``limited``: its numbers are counted, and whoever counts must see what others have just added. For a quota or a
+    key others would wait without these locks, too, but two processes might each have the one that the other wants next.
+    """
     locks: list[str] = []
     if quota is not None:
         locks.append(_quota(draft.team_id))
@@ -31,13 +32,18 @@ def accept(draft: MessageDraft, *, limited: bool, quota: Quota | None, idempoten
         locks.append(f"numbers:{draft.team_id}:{draft.category}")
     if idempotency is not None:
         locks.append(f"key:{idempotency.scope}:{idempotency.key}")
-    return Turn(place=_ACCEPT, locks=tuple(locks), weight=draft.to_count + 4)
+    return Turn(place=_ACCEPT, order=draft.team_id, locks=tuple(locks), weight=draft.to_count + 4)
 
 
 def finish_submission(work: SubmissionWork, outcome: SendOutcome) -> Turn:
     """Its message is its own. What was refused gives its quota back."""
     locks = (_quota(work.team_id),) if isinstance(outcome, Refused) else ()
     return Turn(submissions=(raw_bytes(work.id),), locks=locks)
+
+
+def finish_delivery(work: DeliveryWork) -> Turn:
+    """It may change its endpoint."""
+    return Turn(order=work.endpoint_id)
 
 
 def receive_reports(reading: Reading[ReportRow]) -> Turn:
