@@ -1,7 +1,9 @@
 """When each script may run among others, on an engine with several writers: what it locks, and where it stands.
 
-Within a commit: first what settles messages, whose locks are taken at its beginning; then what claims; last what
-accepts, which nobody else can see yet, so that none of its many rows has to be written before the others may read.
+Within a commit: first what settles messages, whose locks are taken at its beginning; last what accepts, which nobody
+else can see yet, so that none of its many rows has to be written before the others may read. What claims learns only
+then whose messages it changes, and waits for them: it shares its commit with nobody, so that it holds nothing by then
+that others wait for.
 """
 
 from typing import Final
@@ -13,10 +15,9 @@ from relay.domain.provider import InboundRow, Reading, Refused, ReportRow, SendO
 from relay.ports import Idempotency, Quota, ReadBody, ReadReports
 from relay.store.script import Turn
 
-_CLAIM: Final = 1
-_ACCEPT: Final = 2
+_ACCEPT: Final = 1
 
-CLAIM: Final = Turn(place=_CLAIM)
+CLAIM: Final = Turn(alone=True)
 ALONE: Final = Turn(alone=True)
 """It looks at rows of everybody, or others wait for the rows that it has: then for it alone, not for its neighbours."""
 

@@ -7,28 +7,13 @@ import pytest
 
 from relay.store.migrate import run_migrate_postgres
 from relay.store.postgres import PostgresDriver
-from tests.postgres.bouncer import PgBouncer
-from tests.postgres.found import found, found_pgbouncer
+from tests.postgres.found import found
 from tests.postgres.server import PostgresServer
 from tests.postgres.servers import PostgresServers
 from tests.store.postgres.notes import Notes
-from tests.store.postgres.several import Several, several
+from tests.store.postgres.several import Several, bouncing, several
 
 _numbers: Final = itertools.count(1)
-
-
-@contextlib.contextmanager
-def bouncing(server: PostgresServer, servers: PostgresServers, *, connections: int) -> Iterator[PgBouncer]:
-    """A PgBouncer before ``server``; the test is skipped where there is none."""
-    program = found_pgbouncer()
-    if program is None:
-        pytest.skip("PgBouncer is not installed")
-    bouncer = PgBouncer(program, server, servers.new_directory(), connections=connections)
-    bouncer.start()
-    try:
-        yield bouncer
-    finally:
-        bouncer.close()
 
 
 @pytest.fixture

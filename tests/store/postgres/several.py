@@ -4,15 +4,20 @@ import asyncio
 import contextlib
 import itertools
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any, Final, TypeVar
+
+import pytest
 
 from relay.store.postgres import PostgresDriver
 from relay.store.queries import Queries
 from relay.store.script import Db
 from relay.store.sealing import KeyRing
 from relay.store.store import ScriptStore
+from tests.postgres.bouncer import PgBouncer
+from tests.postgres.found import found_pgbouncer
 from tests.postgres.server import PostgresServer
+from tests.postgres.servers import PostgresServers
 from tests.store import builders
 from tests.store.builders import ENTROPY
 from tests.store.conformance.world import AllStraight, World
@@ -94,3 +99,17 @@ async def several(
     finally:
         for store in made.stores:
             await store.close()
+
+
+@contextlib.contextmanager
+def bouncing(server: PostgresServer, servers: PostgresServers, *, connections: int) -> Iterator[PgBouncer]:
+    """A PgBouncer before ``server``; the test is skipped where there is none."""
+    program = found_pgbouncer()
+    if program is None:
+        pytest.skip("PgBouncer is not installed")
+    bouncer = PgBouncer(program, server, servers.new_directory(), connections=connections)
+    bouncer.start()
+    try:
+        yield bouncer
+    finally:
+        bouncer.close()

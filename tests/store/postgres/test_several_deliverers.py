@@ -80,7 +80,8 @@ async def test_endpoints_that_fail_and_recover_in_turn_make_no_deadlock(three: S
 async def test_nothing_is_left_pending_for_an_endpoint_that_is_deleted_beside_events(three: Several) -> None:
     for _ in range(4):
         endpoint = await three.worlds[0].endpoint()
-        await three.all_well([*await _told(three, 20), partial(_delete, endpoint=endpoint)])
+        things: list[Thing] = [*await _told(three, 20), partial(_delete, endpoint=endpoint)]
+        await three.all_well(things)
         await three.worlds[1].sweep(NOW_MS + 1)
         assert three.execute("SELECT count(*) FROM deliveries") == [(0,)]
 
