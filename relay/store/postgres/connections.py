@@ -8,6 +8,7 @@ import asyncpg
 
 from relay.domain.errors import StoreUnavailable
 from relay.store.postgres.failures import translated
+from relay.store.postgres.planner import SETTINGS
 
 # In quotes: a class with a parameter only for the type checker.
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -26,6 +27,7 @@ class Connections:
         self._url = url
         self._timeout_s = timeout_s
         self._cache = 0 if pooler else _STATEMENTS
+        self._settings = {"application_name": "relay"} if pooler else {"application_name": "relay", **SETTINGS}
         self._failed: tuple[float, str] | None = None
 
     async def open(self) -> Connection:
@@ -38,7 +40,7 @@ class Connections:
                     self._url,
                     statement_cache_size=self._cache,
                     max_cached_statement_lifetime=0,
-                    server_settings={"application_name": "relay"},
+                    server_settings=self._settings,
                 )
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             failure = translated(error)

@@ -22,6 +22,7 @@ from relay.domain.errors import StoreError, StoreUnavailable
 from relay.store.postgres.batch import Batch, Statements, Types, read_types
 from relay.store.postgres.connections import Connection, Connections, close
 from relay.store.postgres.failures import is_broken_constraint, is_contention, is_lost, translated
+from relay.store.postgres.planner import set_local
 from relay.store.queries import Queries
 from relay.store.script import ANY_TURN, Db, Script, Turn
 
@@ -88,6 +89,8 @@ class PostgresDriver:
             # A process that is stopped in the middle (SIGSTOP, a frozen machine) must not hold its locks for ever.
             f"SET LOCAL idle_in_transaction_session_timeout = {int(timeout_s * 1000)}"
         )
+        if pooler:
+            limits += f"; {set_local()}"
         # Whatever the server's default is: with it off, a crash takes commits that were answered.
         self._open_write = f"BEGIN; {limits}; SET LOCAL synchronous_commit = on"
         self._open_read = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {limits}"
