@@ -138,7 +138,7 @@ class Writer:
     async def _try(self, session: Session, jobs: list[Job], lock_s: float) -> list[Outcome]:
         batch = Batch(session, self._statements)
         try:
-            await batch.begin(opening(self._timeout_s, lock_s), [job.turn for job in jobs])
+            await batch.begin(opening(self._timeout_s, lock_s) + self._connections.local, [job.turn for job in jobs])
             outcomes = [await self._run(batch, job) for job in jobs]
             transaction = await batch.finish()
         except Broken as broken:
