@@ -18,6 +18,7 @@ _SLOW: Final = "57014"
 _UNIQUE: Final = "23505"
 _MISSING: Final = frozenset({"42P01", "42703", "3F000"})
 _VALUE: Final = "22"
+_PARAMETER: Final = "22023"
 
 # InternalClientError: what asyncpg says when the server ended the session while it lay idle. TimeoutError is an
 # OSError.
@@ -51,6 +52,11 @@ def is_locked(error: BaseException | None) -> bool:
 def is_slow(error: BaseException | None) -> bool:
     """A statement was not done in time."""
     return _state(error) == _SLOW
+
+
+def is_unknown_number(error: BaseException) -> bool:
+    """A transaction of this number has not begun yet, as far as the server knows: it crashed, and forgot."""
+    return _state(error.__cause__) == _PARAMETER
 
 
 def is_lost(error: BaseException) -> bool:
