@@ -170,6 +170,7 @@ MORE_PAGES: Final = {
     "submissions.waiting": 1_000,  # the same
     "endpoints.next_due": 200,  # a look for each endpoint
     "endpoints.with_due": 200,  # the same
+    "events.last_position": 200,  # a look for each day, where there are partitions
     "messages.sent_to": 800,  # a look for each 4.7 hours of a month
     "recipients.open": 200,  # answers a few of the recipients of one submission, and looks at all
     "recipients.page": 400,  # the same

@@ -20,19 +20,26 @@ WHERE conindid <> 0 AND contype IN ('p', 'u')
 """
 
 
-class Names(msgspec.Struct, frozen=True):
+_EMPTY: Final = """
+SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND relispartition AND pg_relation_size(oid) = 0
+"""
+
+
+class Names(msgspec.Struct, frozen=True, kw_only=True):
     """Partitions and their indexes under the names of what they are part of. ``keys``: of primary and unique keys, the
-    table."""
+    table. ``empty``: partitions in which there is nothing; how they are looked through does not matter."""
 
     parents: Mapping[str, str]
     keys: Mapping[str, str]
+    empty: frozenset[str] = frozenset()
 
     @classmethod
     async def read(cls, connection: Connection) -> "Names":
         """From the catalog."""
         parents = dict([tuple(row) for row in await connection.fetch(_INHERITED)])
         keys = {index: parents.get(table, table) for index, table in await connection.fetch(_KEYS)}
-        return cls(parents, keys)
+        empty = frozenset([name for (name,) in await connection.fetch(_EMPTY)])
+        return cls(parents=parents, keys=keys, empty=empty)
 
     def index(self, name: str) -> str:
         """As the schema names it; a key's index is named by its table."""
@@ -85,6 +92,8 @@ def pages(plan: Any) -> int:
 
 def _steps(plan: Any, names: Names) -> Iterator[Step]:
     kind = plan["Node Type"]
+    if plan.get("Relation Name") in names.empty:
+        return
     if kind in ("Index Scan", "Index Only Scan"):
         by = _CONDITION.findall(plan.get("Index Cond", ""))
         yield Step(

@@ -7,6 +7,7 @@ from tests.store.growth.plans import Names, Step, steps
 NAMES = Names(
     parents={"events_p20261124": "events", "events_p20261124_team_position_idx": "events_by_team"},
     keys={"events_p20261124_pkey": "events", "deliveries_pkey": "deliveries"},
+    empty=frozenset({"events_default"}),
 )
 
 
@@ -31,6 +32,10 @@ def test_partitions_count_as_their_table() -> None:
         "events key (id =)",
         "events_by_team (team <=, ROW(team, position) >)",
     ]
+
+
+def test_how_an_empty_partition_is_looked_through_does_not_matter() -> None:
+    assert steps({"Node Type": "Seq Scan", "Relation Name": "events_default"}, NAMES) == []
 
 
 def test_what_an_index_is_asked_for_is_seen_and_what_is_compared_with_it_is_not() -> None:
