@@ -4,15 +4,15 @@ import asyncio
 import os
 import sys
 import time
-from pathlib import Path
 from random import Random, SystemRandom
 from typing import Final
 
 import pytest
 
 from tests.faults.audit import audit
+from tests.faults.conftest import OpenWorld
 from tests.faults.load import Load
-from tests.faults.world import World, open_world
+from tests.faults.world import World
 
 ROUNDS: Final = int(os.environ.get("FAULTS_ROUNDS", "30"))
 IN_START_UP: Final = 0.2
@@ -20,14 +20,14 @@ IN_START_UP: Final = 0.2
 
 
 async def test_nothing_is_lost_or_sent_twice_when_the_gateway_is_killed_at_any_instant(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    open_world: OpenWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seed = int(os.environ.get("FAULTS_SEED") or SystemRandom().randrange(2**32))
     random = Random(seed)  # noqa: S311 - to be repeated, not to be secret
     started_s = time.monotonic()
     sys.stdout.write(f"FAULTS_SEED={seed} repeats this run's choices\n")
 
-    async with open_world(tmp_path / "var", settings={"log_level": "warning"}) as world:
+    async with open_world(settings={"log_level": "warning"}) as world:
         load = Load(world, random)
         load.start()
         try:

@@ -1,16 +1,16 @@
 """SIGTERM while everything runs, and a second gateway that wants the same database."""
 
 import asyncio
-from pathlib import Path
 from random import Random
 from typing import Final
 
 from relay.cli import exits
 from relay.provider.sandbox import Fault
 from tests.faults.audit import audit
+from tests.faults.conftest import OpenWorld
 from tests.faults.load import Load
 from tests.faults.polling import until
-from tests.faults.world import LATE, World, open_world
+from tests.faults.world import LATE, World
 
 SECONDS: Final = 10.0
 DRAIN_S: Final = 3
@@ -18,8 +18,8 @@ BESIDES_S: Final = 2.5
 """What an end takes besides the drain, on a slow machine."""
 
 
-async def test_nothing_is_lost_when_the_gateway_is_stopped_under_load(tmp_path: Path) -> None:
-    async with open_world(tmp_path / "var", settings={"drain_s": str(DRAIN_S)}) as world:
+async def test_nothing_is_lost_when_the_gateway_is_stopped_under_load(open_world: OpenWorld) -> None:
+    async with open_world(settings={"drain_s": str(DRAIN_S)}) as world:
         load = Load(world, Random(2))  # noqa: S311 - to be repeated, not to be secret
         load.start()
         try:
@@ -56,8 +56,8 @@ async def test_a_stop_waits_for_submissions_under_way(world: World) -> None:
     assert await world.status(sent["id"]) == "submitted"
 
 
-async def test_a_stop_ends_in_time_whatever_hangs(tmp_path: Path) -> None:
-    async with open_world(tmp_path / "var", settings={"drain_s": str(DRAIN_S)}, report_delay_ms=LATE) as world:
+async def test_a_stop_ends_in_time_whatever_hangs(open_world: OpenWorld) -> None:
+    async with open_world(settings={"drain_s": str(DRAIN_S)}, report_delay_ms=LATE) as world:
         # A provider that never answers, a receiver that never answers, a team that waits for an event, one that waits
         # for its message, and an idle connection.
         number, other = world.numbers.plain(), world.numbers.plain()
