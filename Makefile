@@ -7,11 +7,11 @@ PYTHON ?= python3
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run demo test check openapi bench lock format clean
+.PHONY: help install run demo test check openapi bench bench-replicas lock format clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | \
-	  while IFS="$$(printf '\t')" read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
+	  while IFS="$$(printf '\t')" read -r name text; do printf '  make %-14s %s\n' "$$name" "$$text"; done
 
 install: $(INSTALLED) ## make .venv with the command `relay`, from the locked files
 
@@ -39,6 +39,9 @@ openapi: $(INSTALLED) ## write openapi/relay.json from the code
 
 bench: $(INSTALLED) ## measure this machine in less than a minute: accept, relay, callbacks, large sends
 	$(BIN)/python -m tests.bench
+
+bench-replicas: $(INSTALLED) ## SQLite, PostgreSQL, two replicas on it, and what PostgreSQL spends: two minutes
+	$(BIN)/python -m tests.bench.replicas
 
 # Resolves anew; pins that still fit are kept, `make lock UPGRADE=--upgrade` takes the newest.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header

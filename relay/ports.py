@@ -4,7 +4,7 @@ Every method of ``Store`` is one transaction: true and durable (fsynced) when it
 ``StoreUnavailable`` and nothing happened.
 """
 
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -213,6 +213,17 @@ class Swept(msgspec.Struct, frozen=True, kw_only=True):
     more: bool
     settled: tuple[MessageId, ...]
     effects: StoredEffects
+
+
+HintTopic = Literal["events", "deliveries", "submissions", "settled"]
+"""``events`` were stored; ``deliveries`` or ``submissions`` wait for whoever has room; a message was ``settled``."""
+
+
+class Hints(Protocol):
+    """What other replicas should look at soon. Only a hint: each of them looks by itself, too."""
+
+    def tell(self, topic: HintTopic) -> None:
+        """Returns at once, and never fails."""
 
 
 class Straight(Protocol):

@@ -1,10 +1,12 @@
 """The sandbox provider inside a gateway's process, on a loopback port of its own: where test keys lead."""
 
+import contextlib
 import hashlib
 from typing import Final, Self
 
 from relay.app.gateway import Gateway
 from relay.domain.accounts import SANDBOX_URL, Account
+from relay.domain.errors import AlreadyExists
 from relay.domain.ids import AccountId
 from relay.provider.sandbox import AccountSettings, Sandbox, SandboxServer, SandboxSettings
 from relay.system import SystemEntropy
@@ -65,9 +67,11 @@ class EmbeddedSandbox:
         entropy = SystemEntropy()
         account = sandbox_account(AccountId(entropy.new_id("acct_")), self._gateway.clock.now_ms())
         # Nobody knows this token: the account's callbacks come by the one of ``connect``.
-        await self._gateway.store.create_account(
-            account, callback_token=entropy.token(_TOKEN_BYTES).hex(), idempotency=None
-        )
+        # Replicas that start together make it together: one of them is the first.
+        with contextlib.suppress(AlreadyExists):
+            await self._gateway.store.create_account(
+                account, callback_token=entropy.token(_TOKEN_BYTES).hex(), idempotency=None
+            )
         await self._gateway.accounts.refresh()
 
 

@@ -18,7 +18,6 @@ from relay.store.sqlite import FileLock, SqliteDriver
 from relay.store.store import ScriptStore
 from relay.system import SystemEntropy
 
-
 _SQLITE: Final = "sqlite:///"
 
 
@@ -45,8 +44,8 @@ def prepare_file(settings: Settings) -> Path:
 
 
 def migrate(settings: Settings) -> str:
-    """Bring the database to this release's schema; the revision. Raises StoreUnavailable, and StoreInUse while a gateway
-    serves from a file; a server's replicas go on meanwhile."""
+    """Bring the database to this release's schema; the revision. Raises StoreUnavailable, and StoreInUse while a
+    gateway serves from a file; a server's replicas go on meanwhile."""
     if not is_embedded(settings):
         return run_migrate_postgres(settings.database_url)
     path = prepare_file(settings)

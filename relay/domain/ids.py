@@ -59,6 +59,6 @@ def raw_bytes(identifier: str) -> bytes:
 
 
 def first_id(ms: int) -> bytes:
-    """The smallest UUIDv7 of this millisecond (RFC 9562, section 5.7: the first 48 bits are the time): "since" is a range
-    of ids."""
+    """The smallest UUIDv7 of this millisecond (RFC 9562, section 5.7: the first 48 bits are the time): "since" is a
+    range of ids."""
     return max(0, ms).to_bytes(6) + bytes(10)

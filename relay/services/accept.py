@@ -97,7 +97,7 @@ class Accept:
             if replay is not None:
                 return replay
         now_ms = self._clock.now_ms()
-        account = self._accounts.choose(principal)
+        account = await self._accounts.choose(principal)
         gate = self._gates.of(account)
         draft = self._draft(principal, team, request, account, now_ms)
         taken = self._take_slots(draft, gate)

@@ -1,5 +1,6 @@
 """The provider accounts in memory, with their credentials, and whose turn it is."""
 
+import asyncio
 from collections.abc import Callable
 
 import msgspec
@@ -28,6 +29,7 @@ class AccountBook:
         self._tokens: dict[bytes, AccountId] = {}
         self._local_tokens: dict[bytes, AccountId] = {}
         self._asked_s = float("-inf")
+        self._looking: asyncio.Future[None] | None = None
         self._listeners: list[Callable[[], None]] = []
         self.sandbox_url: str | None = None
 
@@ -61,14 +63,10 @@ class AccountBook:
         return _at(account, self.sandbox_url)
 
     async def by_token(self, token: str) -> Account | None:
-        """Whose callback token this is. An unknown token asks the store, at most once a second."""
+        """Whose callback token this is."""
         key = hash_secret(token)
         if key not in self._tokens:
-            now_s = self._clock.monotonic_s()
-            if now_s - self._asked_s < _MISS_INTERVAL_S:
-                return None
-            self._asked_s = now_s
-            await self.refresh()
+            await self._look_again()
         account_id = self._tokens.get(key)
         return None if account_id is None else self._accounts.get(account_id)
 
@@ -88,9 +86,12 @@ class AccountBook:
             return real
         return sandbox
 
-    def choose(self, principal: Principal) -> Account:
-        """The account for a new message. Raises NoAccount."""
+    async def choose(self, principal: Principal) -> Account:
+        """The account for a new message; one that another replica has just made is found, too. Raises NoAccount."""
         usable = self.usable_by(principal)
+        if not usable:
+            await self._look_again()
+            usable = self.usable_by(principal)
         if not usable:
             raise NoAccount(
                 "The sandbox is off, and a test key reaches nothing else."
@@ -98,6 +99,15 @@ class AccountBook:
                 else "No provider account is enabled for this team; the platform team adds one (/v1/admin/accounts)."
             )
         return usable[0]
+
+    async def _look_again(self) -> None:
+        """Another process may have made what is missed here. The store is asked at most once a second, whoever asks for
+        nothing; all who miss something meanwhile wait for the one answer."""
+        now_s = self._clock.monotonic_s()
+        if self._looking is None or now_s - self._asked_s >= _MISS_INTERVAL_S:
+            self._asked_s = now_s
+            self._looking = asyncio.ensure_future(self.refresh())
+        await asyncio.shield(self._looking)
 
 
 def _at(account: Account, base_url: str) -> Account:

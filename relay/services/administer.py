@@ -76,6 +76,9 @@ class Administer:
         self, request: TeamRequest, use: KeyUse | None, render: Callable[[TeamView], bytes]
     ) -> bytes | Replay:
         """A team, its extensions leased."""
+        if any(self._accounts.get(account_id) is None for account_id in request.accounts):
+            # Another replica may have made it just now.
+            await self._accounts.refresh()
         unknown = [
             FieldError(pointer=f"/accounts/{index}", detail="there is no such account")
             for index, account_id in enumerate(request.accounts)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -73,9 +73,9 @@ class Load(NamedTuple):
         return ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000
 
 
-async def load(url: str, requests: Iterable[Request], *, connections: int, seconds: float) -> Load:
-    """Keeps ``connections`` busy until the requests or the seconds are over."""
-    opened = [await Connection.open(url) for _ in range(connections)]
+async def load(urls: Sequence[str], requests: Iterable[Request], *, connections: int, seconds: float) -> Load:
+    """Keeps ``connections``, spread over ``urls``, busy until the requests or the seconds are over."""
+    opened = [await Connection.open(urls[number % len(urls)]) for number in range(connections)]
     source = iter(requests)
     began = time.perf_counter()
     try:

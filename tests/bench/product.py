@@ -1,5 +1,6 @@
 """The product under measurement: gateway and sandbox as processes, on loopback, in a temporary directory."""
 
+import base64
 import json
 import os
 import socket
@@ -20,7 +21,7 @@ _STOP_S: Final = 10.0
 class Prepared(NamedTuple):
     """What the measurements need."""
 
-    url: str
+    urls: list[str]
     team_key: str
     report_path: str
 
@@ -28,24 +29,39 @@ class Prepared(NamedTuple):
 class Product:
     """Runs while the context is open. Ends the processes that it started, by their ids, and nothing else."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._port, self._sandbox_port = _free_port(), _free_port()
+    def __init__(self, directory: Path, *, database_url: str = "", replicas: int = 1) -> None:
+        """On SQLite in ``directory``, or on the PostgreSQL of ``database_url``, which ``replicas`` gateways share."""
+        self._ports = [_free_port() for _ in range(replicas)]
+        self._sandbox_port = _free_port()
         self._exits = ExitStack()
-        self.url = f"http://127.0.0.1:{self._port}"
-        self._environ = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")} | {
-            "RELAY_ENV": "development",
-            "RELAY_HOST": "127.0.0.1",
-            "RELAY_PORT": str(self._port),
-            "RELAY_DATA_DIR": str(directory),
-            "RELAY_LOG_LEVEL": "warning",
-        }
+        self._server = bool(database_url)
+        self.urls = [f"http://127.0.0.1:{port}" for port in self._ports]
+        own = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
+        ring = base64.b64encode(os.urandom(32)).decode()
+        self._environs = [
+            own
+            | {
+                "RELAY_ENV": "development",
+                "RELAY_HOST": "127.0.0.1",
+                "RELAY_PORT": str(port),
+                "RELAY_DATA_DIR": str(directory / str(port)),
+                "RELAY_DATABASE_URL": database_url,
+                "RELAY_KEYRING": f"k1:{ring}",
+                "RELAY_LOG_LEVEL": "warning",
+            }
+            for port in self._ports
+        ]
 
     def __enter__(self) -> Self:
         try:
-            self._start("sandbox", "--port", str(self._sandbox_port), "--report-delay-ms", "600000")
-            self._start("serve")
-            self._await_ready()
+            first = self._environs[0]
+            if self._server:
+                self._run("migrate")
+            self._start(first, "sandbox", "--port", str(self._sandbox_port), "--report-delay-ms", "600000")
+            for environ in self._environs:
+                self._start(environ, "serve")
+            for url in self.urls:
+                _await_ready(url)
         except BaseException:
             self._exits.close()
             raise
@@ -73,35 +89,34 @@ class Product:
         scopes = ["messages:send", "messages:read"]
         key = self._post(admin, "/v1/admin/keys", team_id=team["id"], scopes=scopes)
         report_path = urlsplit(account["callback_urls"]["report"]).path
-        return Prepared(self.url, key["secret"], report_path)
+        return Prepared(self.urls, key["secret"], report_path)
 
-    def _start(self, *arguments: str) -> None:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "relay", *arguments], env=self._environ, stdout=subprocess.DEVNULL
-        )
+    def _start(self, environ: dict[str, str], *arguments: str) -> None:
+        process = subprocess.Popen([sys.executable, "-m", "relay", *arguments], env=environ, stdout=subprocess.DEVNULL)
         self._exits.callback(_end, process)
 
     def _run(self, *arguments: str) -> str:
         command = [sys.executable, "-m", "relay", *arguments]
-        return subprocess.run(command, env=self._environ, check=True, capture_output=True, text=True).stdout
-
-    def _await_ready(self) -> None:
-        deadline = time.monotonic() + _START_S
-        while True:
-            try:
-                urllib.request.urlopen(f"{self.url}/readyz", timeout=1).close()  # noqa: S310 - http, ours
-                return
-            except (urllib.error.URLError, ConnectionError, TimeoutError):
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
+        return subprocess.run(command, env=self._environs[0], check=True, capture_output=True, text=True).stdout
 
     def _post(self, key: str, path: str, **body: object) -> dict[str, Any]:
         headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
-        request = urllib.request.Request(f"{self.url}{path}", json.dumps(body).encode(), headers)  # noqa: S310 - http, ours
+        request = urllib.request.Request(f"{self.urls[0]}{path}", json.dumps(body).encode(), headers)  # noqa: S310 - http, ours
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - http, ours
             decoded: dict[str, Any] = json.load(answer)
         return decoded
+
+
+def _await_ready(url: str) -> None:
+    deadline = time.monotonic() + _START_S
+    while True:
+        try:
+            urllib.request.urlopen(f"{url}/readyz", timeout=1).close()  # noqa: S310 - http, ours
+            return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def _free_port() -> int:

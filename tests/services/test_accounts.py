@@ -1,3 +1,4 @@
+import asyncio
 from typing import cast
 
 import msgspec
@@ -25,6 +26,7 @@ class Accounts:
 
     async def accounts(self) -> list[Account]:
         self.asked += 1
+        await asyncio.sleep(0)
         return self.rows
 
     async def callback_tokens(self) -> dict[bytes, AccountId]:
@@ -65,10 +67,10 @@ async def test_a_key_uses_these_accounts_in_this_order(
 
     assert book.usable_by(principal) == usable
     if usable:
-        assert book.choose(principal) == usable[0]
+        assert await book.choose(principal) == usable[0]
     else:
         with pytest.raises(NoAccount):
-            book.choose(principal)
+            await book.choose(principal)
 
 
 async def test_an_unknown_token_asks_the_store_once_a_second_at_most() -> None:
@@ -82,6 +84,26 @@ async def test_an_unknown_token_asks_the_store_once_a_second_at_most() -> None:
     clock.move(1.0)
     assert await book.by_token("t") == REAL
     assert store.asked == 3
+
+
+async def test_an_account_that_another_replica_has_just_made_takes_messages() -> None:
+    store = Accounts()
+    book = await book_of(store)
+    store.rows = [REAL]
+
+    assert await book.choose(principal_of(team_of())) == REAL
+    assert store.asked == 2
+
+
+async def test_all_who_miss_an_account_at_once_wait_for_one_answer() -> None:
+    store = Accounts()
+    book = await book_of(store)
+    store.rows = [REAL]
+
+    chosen = await asyncio.gather(*(book.choose(principal_of(team_of())) for _ in range(20)))
+
+    assert chosen == [REAL] * 20
+    assert store.asked == 2
 
 
 async def test_a_known_token_asks_nobody() -> None:

@@ -221,9 +221,7 @@ class PostgresDriver:
             return _Apart()
         return translated(error)
 
-    async def _end(
-        self, writer: "_Writer", batch: Batch, jobs: list[_Job], outcomes: list[_Outcome]
-    ) -> list[_Outcome]:
+    async def _end(self, writer: "_Writer", batch: Batch, jobs: list[_Job], outcomes: list[_Outcome]) -> list[_Outcome]:
         try:
             async with asyncio.timeout(self._timeout_s):
                 await writer.connection.execute("COMMIT")

@@ -13,7 +13,9 @@ import msgspec
 from relay.store.queries import Query
 
 _WRITE: Final = re.compile(r"(?:INSERT INTO|UPDATE|DELETE FROM) (\w+)")
-_FROM: Final = re.compile(r"\b(?:FROM|JOIN) (\w+)(?: (?:AS )?(?!(?:WHERE|JOIN|CROSS|LEFT|ON|ORDER|SET|FOR|GROUP|LIMIT|RETURNING|USING|AND)\b)(\w+))?")
+_FROM: Final = re.compile(
+    r"\b(?:FROM|JOIN) (\w+)(?: (?:AS )?(?!(?:WHERE|JOIN|CROSS|LEFT|ON|ORDER|SET|FOR|GROUP|LIMIT|RETURNING|USING|AND)\b)(\w+))?"
+)
 _INSERT: Final = re.compile(r"INSERT INTO (\w+) \(([^()]*)\) VALUES \(([^()]*)\)\Z")
 _EQUALS: Final = re.compile(r"(?<![\w.])(?:(\w+)\.)?(\w+) = \$(\d+)")
 _PARAM: Final = re.compile(r"\$(\d+)")
@@ -78,9 +80,7 @@ def shape_of(query: Query) -> Shape:
     )
 
 
-def conflict(
-    table: str, one: Shape, one_params: Sequence[Any], other: Shape, other_rows: "Rows"
-) -> bool:
+def conflict(table: str, one: Shape, one_params: Sequence[Any], other: Shape, other_rows: "Rows") -> bool:
     """Whether the statement ``one`` may touch a row of ``table`` that ``other`` touches with any of its rows."""
     mine, theirs = one.keys.get(table, {}), other.keys.get(table, {})
     common = tuple(sorted(mine.keys() & theirs.keys()))

@@ -70,9 +70,7 @@ def accept(
     return Stored()
 
 
-def _check(
-    db: Db, team: bytes, draft: MessageDraft, quota: Quota | None, limit: RecipientLimit | None
-) -> Script[None]:
+def _check(db: Db, team: bytes, draft: MessageDraft, quota: Quota | None, limit: RecipientLimit | None) -> Script[None]:
     """Raises what the message is refused for; nothing was written then. Reserves the quota, last."""
     if draft.extension is not None:
         yield from _check_extension(db, team, draft.extension)

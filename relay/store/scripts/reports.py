@@ -120,7 +120,7 @@ def _own_status(db: Db, named: _Named, submission: SubmissionRow, task: str, mob
     statuses = named.statuses.get(submission.id)
     if statuses is None:
         rows = yield from db.rows("recipients.statuses", submission=submission.id)
-        statuses = named.statuses[submission.id] = dict(rows)
+        statuses = named.statuses[submission.id] = {row[0]: row[1] for row in rows}
     return statuses.get(mobile)
 
 

@@ -21,7 +21,7 @@ from relay.store.script import Db
 from relay.store.sealing import KeyRing
 from relay.store.sqlite import SqliteDriver
 from relay.store.store import ScriptStore
-from tests.postgres.found import found
+from tests.postgres.found import Postgres, found
 from tests.postgres.server import PostgresServer
 from tests.postgres.servers import PostgresServers
 from tests.store.builders import ENTROPY
@@ -112,10 +112,8 @@ class PostgresDatabase:
 
     def stored_bytes(self) -> bytes:
         tables = self.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-        rows = [row for (table,) in tables for row in self.execute(f'SELECT * FROM "{table}"')]
-        return b"\0".join(
-            value if isinstance(value, bytes) else str(value).encode() for row in rows for value in row
-        )
+        rows = [row for (table,) in tables for row in self.execute(f'SELECT * FROM "{table}"')]  # noqa: S608 - the server's own names
+        return b"\0".join(value if isinstance(value, bytes) else str(value).encode() for row in rows for value in row)
 
 
 class PostgresEngine:
@@ -130,7 +128,7 @@ class PostgresEngine:
             " AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'"
         )
         # Not TRUNCATE, which makes new files for every table and index.
-        self._empty = "; ".join(f"DELETE FROM {table}" for (table,) in tables)
+        self._empty = "; ".join(f"DELETE FROM {table}" for (table,) in tables)  # noqa: S608 - the server's own names
         self._database = database
 
     def new(self) -> PostgresDatabase:
@@ -138,10 +136,15 @@ class PostgresEngine:
         return self._database
 
 
-# What makes each, of an empty folder and the PostgreSQL servers of the test run.
-ENGINES: Final[dict[str, Callable[[Path, PostgresServers], Engine]]] = {
+Make = Callable[[Path, PostgresServers], Engine]
+"""Of an empty folder and the PostgreSQL servers of the test run."""
+
+
+def _on(postgres: Postgres) -> Make:
+    return lambda _folder, servers: PostgresEngine(servers.shared(postgres))
+
+
+ENGINES: Final[dict[str, Make]] = {
     "sqlite": lambda folder, _servers: SqliteEngine(folder),
-} | {
-    postgres.name: lambda _folder, servers, postgres=postgres: PostgresEngine(servers.shared(postgres))
-    for postgres in found()
+    **{postgres.name: _on(postgres) for postgres in found()},
 }
