@@ -6,7 +6,7 @@ from typing import Final
 
 from relay.cli import exits
 from relay.provider.sandbox import Fault
-from tests.faults.audit import audit
+from tests.faults.audit import SETTINGS, audit
 from tests.faults.conftest import OpenWorld
 from tests.faults.load import Load
 from tests.faults.polling import until
@@ -19,7 +19,7 @@ BESIDES_S: Final = 2.5
 
 
 async def test_nothing_is_lost_when_the_gateway_is_stopped_under_load(open_world: OpenWorld) -> None:
-    async with open_world(settings={"drain_s": str(DRAIN_S)}) as world:
+    async with open_world(settings={**SETTINGS, "drain_s": str(DRAIN_S)}) as world:
         load = Load(world, Random(2))  # noqa: S311 - to be repeated, not to be secret
         load.start()
         try:
