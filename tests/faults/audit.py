@@ -50,7 +50,7 @@ class Findings:
 async def audit(world: World, load: Load) -> Findings:
     """Wait until nothing moves any more, then hold all of it against each other. Fails on the first contradiction."""
     await until(lambda: world.provider.courier.pending == 0, SETTLE_S, "the provider has made all its callbacks")
-    await until(lambda: not _spooled(world), SETTLE_S, "every spool is applied")
+    await until(lambda: not _spooled(world), SETTLE_S, "every spool is applied", world.told)
     by_message = await _settled(world, load.accepted)
     events = await _told_of_doubts(world, by_message)
     await load.read_on()
@@ -102,7 +102,7 @@ async def _settled(world: World, accepted: list[Sent]) -> dict[str, list[Json]]:
         await asyncio.gather(*(look(message_id, gate) for message_id in left if message_id not in found))
         return len(found) == len(left)
 
-    await until(settled, SETTLE_S, "every accepted message is out of `queued` and `submitting`")
+    await until(settled, SETTLE_S, "every accepted message is out of `queued` and `submitting`", world.told)
     return found
 
 
@@ -120,7 +120,7 @@ async def _told_of_doubts(world: World, by_message: dict[str, list[Json]]) -> li
             for recipient in event["data"]["recipients"]
         }
 
-    await until(told, SETTLE_S, "what is unconfirmed has its event")
+    await until(told, SETTLE_S, "what is unconfirmed has its event", world.told)
     return events
 
 
@@ -228,7 +228,7 @@ async def _check_inbound(world: World, load: Load, events: list[Json]) -> None:
 async def _check_webhooks(world: World, events: list[Json]) -> None:
     ids = {event["id"] for event in events}
     times = world.receiver.times
-    await until(lambda: ids <= times.keys(), SETTLE_S, "every event has reached the receiver")
+    await until(lambda: ids <= times.keys(), SETTLE_S, "every event has reached the receiver", world.told)
     assert world.receiver.wrong == []
     assert times.keys() <= ids, "a webhook told of an event that is not there"
     assert {event["id"]: event for event in events} == {event_id: world.receiver.events[event_id] for event_id in ids}

@@ -76,11 +76,17 @@ def postgres() -> Postgres:
 
 
 @pytest.fixture
-def database(postgres: Postgres, postgres_servers: PostgresServers) -> Iterator[str]:
-    """The URL of an empty database on a server that other tests use too."""
-    server, name = postgres_servers.shared(postgres), f"faults_{secrets.token_hex(8)}"
-    yield server.create_database(name)
-    server.drop_database(name)
+def database_server(postgres: Postgres, postgres_servers: PostgresServers) -> PostgresServer:
+    """One that other tests use too."""
+    return postgres_servers.shared(postgres)
+
+
+@pytest.fixture
+def database(database_server: PostgresServer) -> Iterator[str]:
+    """The URL of an empty database."""
+    name = f"faults_{secrets.token_hex(8)}"
+    yield database_server.create_database(name)
+    database_server.drop_database(name)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ SETTINGS: Final = {
     **audit.SETTINGS,
     "database_timeout_s": "1",
     "log_level": "warning",
+    "replica_ttl_s": str(TTL_S),
 }
 """Of replicas that find out soon what became of the others."""
 

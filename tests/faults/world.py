@@ -31,6 +31,7 @@ Json = dict[str, Any]
 
 DELIVERED, UNDELIVERED, EXPIRED, SILENT, BLACKLISTED, EARLY, TWICE = 1, 2, 3, 4, 6, 7, 8
 """The last four digits that decide a number's fate; see relay/provider/sandbox."""
+ANSWER_S: Final = 40.0
 LATE: Final = 600_000
 """A report delay that no test waits for: the reports are pushed by the test itself."""
 
@@ -103,7 +104,7 @@ class World:
         async def holds() -> bool:
             return await self.status(message_id) == status
 
-        await until(holds, within_s, f"message {message_id} becomes {status}", self._told)
+        await until(holds, within_s, f"message {message_id} becomes {status}", self.told)
 
     async def has_reached_the_provider(self, number: str, within_s: float = 10.0) -> None:
         """Wait until the provider has booked a send to ``number``."""
@@ -135,7 +136,7 @@ class World:
         """A mobile writes to the team; how the callback was answered, None when it was not."""
         return await self._order("/control/inbound", mobile=mobile, content=content, extNo=EXTENSION)
 
-    def _told(self) -> str:
+    def told(self) -> str:
         """The last callbacks and log lines, for whoever looks into a failure."""
         callbacks = "\n".join(str(record) for record in list(self.sandbox.ledger.callbacks)[-10:])
         return "\n".join([callbacks, *(gateway.tail() for gateway in self.gateways)])
@@ -158,7 +159,7 @@ async def open_world(
     endpoint: Json | None = None,
     settings: Mapping[str, str] | None = None,
     report_delay_ms: int = 30,
-    answer_s: float = 40.0,
+    answer_s: float = ANSWER_S,
 ) -> AsyncIterator[World]:
     """A world in which everything runs and nothing was sent. ``replicas``: for each gateway, of which ``started`` run
     (None: all), the settings that are its own; ``settings``: of all. ``account``, ``endpoint``: fields of the provider
@@ -180,13 +181,13 @@ async def open_world(
             await gateway.start()
         for gateway in gateways[:started]:
             await gateway.ready()
-        async with _client(gateways[0].url, admin_key, answer_s) as admin:
+        async with _client(gateways[0].url, admin_key) as admin:
             team_key = await _team(admin, provider, balancer.url, account or {})
 
-        async def client(url: str, key: str = "") -> httpx.AsyncClient:
-            return await stack.enter_async_context(_client(url, key, answer_s))
+        async def client(url: str) -> httpx.AsyncClient:
+            return await stack.enter_async_context(_client(url, team_key, answer_s))
 
-        api = await client(balancer.url, team_key)
+        api = await client(balancer.url)
         wanted = {"url": receiver.url, "max_in_flight": 8, **(endpoint or {})}
         receiver.secret = (await _create(api, "/v1/webhook-endpoints", **wanted))["secret"]
         yield World(
@@ -194,8 +195,8 @@ async def open_world(
             provider=provider,
             receiver=receiver,
             api=api,
-            apis=[await client(gateway.url, team_key) for gateway in gateways],
-            control=await client(provider.url),
+            apis=[await client(gateway.url) for gateway in gateways],
+            control=await stack.enter_async_context(_client(provider.url, "")),
         )
 
 
@@ -215,7 +216,7 @@ async def _see_them_gone(gateways: list[GatewayProcess], receiver: Receiver, pro
     await until(lambda: receiver.connections == provider.connections == 0, 10, "all connections are closed")
 
 
-def _client(url: str, key: str, answer_s: float) -> httpx.AsyncClient:
+def _client(url: str, key: str, answer_s: float = ANSWER_S) -> httpx.AsyncClient:
     headers = {"authorization": f"Bearer {key}"} if key else {}
     return httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=answer_s)
 
