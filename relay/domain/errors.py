@@ -40,7 +40,8 @@ from typing import Literal
 
 import msgspec
 
-NothingSentWhy = Literal["dns", "refused_address", "connect", "tls", "pool_timeout"]
+NothingSentWhy = Literal["dns", "refused_address", "connect", "tls", "pool_timeout", "lease"]
+"""``lease``: the process had lost the right to send when it came to the first byte."""
 
 
 class FieldError(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from relay.domain.errors import StoreUnavailable
 from relay.domain.ids import RawId
 from relay.domain.provider import BodyKind, PullFailed, RawBody
 from relay.ports import Clock, Entropy, PendingRaw, Provider, Spool, Store
+from relay.services.membership import Members
 from relay.services.receive import Apply
 
 PullOutcome = Literal["rows", "empty", "refused", "unreadable", "failed", "spooled"]
@@ -27,13 +28,22 @@ class PullResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pull:
-    """The use case of the pull worker; the caller sees to it that one runs per account and kind."""
+    """The use case of the pull worker; the caller sees to it that one runs per account and kind. A process that stopped
+    leading on the way to the provider does not ask."""
 
     def __init__(
-        self, store: Store, provider: Provider, apply: Apply, spool: Spool, clock: Clock, entropy: Entropy
+        self,
+        store: Store,
+        provider: Provider,
+        apply: Apply,
+        spool: Spool,
+        members: Members,
+        clock: Clock,
+        entropy: Entropy,
     ) -> None:
         self._store = store
         self._provider = provider
+        self._members = members
         self._apply = apply
         self._spool = spool
         self._clock = clock
@@ -42,7 +52,7 @@ class Pull:
     async def once(self, account: Account, kind: BodyKind) -> PullResult:
         """Ask once. Raises StoreUnavailable when what came could be kept neither in the store nor in the spool."""
         started_s = self._clock.monotonic_s()
-        pulled = await self._provider.pull(account, kind)
+        pulled = await self._provider.pull(account, kind, self._members.leads)
         seconds = self._clock.monotonic_s() - started_s
         if isinstance(pulled, PullFailed):
             return PullResult(outcome="failed", rows={}, detail=pulled.why, seconds=seconds)

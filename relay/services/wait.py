@@ -26,6 +26,12 @@ class Wait:
         for event in self._events.get(message_id, ()):
             event.set()
 
+    def settled_elsewhere(self) -> None:
+        """Another replica brought some message to an outcome: everybody looks again."""
+        for waiting in self._events.values():
+            for event in waiting:
+                event.set()
+
     async def settled(self, team_id: TeamId, message_id: MessageId, seconds: float) -> MessageView:
         """The message when all its submissions have an outcome, or as it is after ``seconds``."""
         deadline_s = self._clock.monotonic_s() + seconds

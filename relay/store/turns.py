@@ -16,6 +16,7 @@ _ACCEPT: Final = 2
 
 CLAIM: Final = Turn(place=_CLAIM)
 ALONE: Final = Turn(alone=True)
+"""It looks at rows of everybody, or others wait for the rows that it has: then for it alone, not for its neighbours."""
 
 
 def accept(draft: MessageDraft, *, limited: bool) -> Turn:

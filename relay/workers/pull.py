@@ -1,4 +1,4 @@
-"""Pulls: one puller per account and kind, which asks again at once while rows come."""
+"""Pulls: one puller per account and kind over all replicas, which asks again at once while rows come."""
 
 import asyncio
 from typing import Final
@@ -10,6 +10,7 @@ from relay.domain.provider import BodyKind
 from relay.domain.times import SECOND_MS
 from relay.ports import Clock
 from relay.services.accounts import AccountBook
+from relay.services.membership import Members
 from relay.services.pull import Pull, PullResult
 from relay.telemetry.metrics import Metrics
 
@@ -24,9 +25,10 @@ log = structlog.get_logger("relay")
 class PullWorker:
     """Pulls for every account that wants it."""
 
-    def __init__(self, pull: Pull, accounts: AccountBook, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, pull: Pull, accounts: AccountBook, members: Members, clock: Clock, metrics: Metrics) -> None:
         self._pull = pull
         self._accounts = accounts
+        self._members = members
         self._clock = clock
         self._metrics = metrics
         self._due_s: dict[tuple[AccountId, BodyKind], float] = {}
@@ -37,7 +39,11 @@ class PullWorker:
         try:
             while True:
                 now_s = self._clock.monotonic_s()
+                leads = self._members.leads()
                 for key in self._wanted():
+                    if not leads:
+                        # Whoever leads now may pull until the moment when we do.
+                        self._due_s[key] = now_s + self._interval_s(*key)
                     task = running.get(key)
                     if task is not None and task.done():
                         del running[key]
@@ -63,6 +69,10 @@ class PullWorker:
                 wanted.append((account.id, "mo"))
         return wanted
 
+    def _interval_s(self, account_id: AccountId, kind: BodyKind) -> float:
+        account = self._accounts.get(account_id)
+        return _LOOK_S if account is None else account.pull_interval_s * _INTERVALS[kind]
+
     def _wait_s(self, now_s: float) -> float:
         return max(0.01, min((due_s - now_s for due_s in self._due_s.values() if due_s > now_s), default=_LOOK_S))
 
@@ -72,13 +82,13 @@ class PullWorker:
         if account is None:
             return
         try:
-            while True:
+            while self._members.leads():
                 result = await self._pull.once(account, kind)
                 self._tell(account_id, account.name, kind, result)
                 if result.outcome != "rows":
                     return
         finally:
-            self._due_s[account_id, kind] = self._clock.monotonic_s() + account.pull_interval_s * _INTERVALS[kind]
+            self._due_s[account_id, kind] = self._clock.monotonic_s() + self._interval_s(account_id, kind)
 
     def _tell(self, account_id: AccountId, name: str, kind: BodyKind, result: PullResult) -> None:
         self._metrics.upstream_called(name, kind, result.outcome, result.seconds)

@@ -1,4 +1,8 @@
-"""Small loops that keep things in order."""
+"""Small loops that keep things in order.
+
+Sweep, balances and left bodies run in the process that leads, and stop at once when it no longer does; the others run
+in every process.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,6 +17,7 @@ from relay.domain.times import SECOND_MS
 from relay.ports import Clock, PendingRaw, Store, StoredEffects
 from relay.services.accounts import AccountBook
 from relay.services.balance import Balances
+from relay.services.membership import Members
 from relay.services.receive import Apply, CallbackResult
 from relay.telemetry.metrics import Metrics
 
@@ -53,6 +58,7 @@ class Upkeep:
         balances: Balances,
         apply: Apply,
         spool: ReplayableSpool,
+        members: Members,
         clock: Clock,
         metrics: Metrics,
         *,
@@ -69,6 +75,7 @@ class Upkeep:
         self._balances = balances
         self._apply = apply
         self._spool = spool
+        self._members = members
         self._clock = clock
         self._metrics = metrics
         self._set_going = set_going
@@ -83,7 +90,7 @@ class Upkeep:
         """End what waited too long."""
         while True:
             more = True
-            while more:
+            while more and self._members.leads():
                 more = await self.sweep_once()
             await self._clock.sleep(self._sweep_interval_s)
 
@@ -120,6 +127,12 @@ class Upkeep:
         """Ask every account for its balance: at once when it is new, then now and then."""
         due_s: dict[AccountId, float] = {}
         while True:
+            if not self._members.leads():
+                # Whoever leads now knows better; and should we lead again, we ask at once.
+                self._metrics.forget_balances()
+                due_s.clear()
+                await self._clock.sleep(_LOOK_S)
+                continue
             now_s = self._clock.monotonic_s()
             wanted = [account.id for account in self._accounts.all() if due_s.get(account.id, now_s) <= now_s]
             # Side by side: one provider's silence delays no other.
@@ -142,8 +155,10 @@ class Upkeep:
     async def left_bodies(self) -> None:
         """Apply bodies that were pulled and stored, but not applied before their process died."""
         while True:
-            pending = await self._store.pending_raw(_RAW_BATCH)
+            pending = await self._store.pending_raw(_RAW_BATCH) if self._members.leads() else []
             for item in pending:
+                if not self._members.leads():
+                    break
                 result = await self._apply_late(item)
                 log.info(
                     "body.applied_late", raw_id=item.id, kind=item.raw.kind, result=result.result, rows=result.rows

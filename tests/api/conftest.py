@@ -25,8 +25,10 @@ from relay.services.accounts import AccountBook
 from relay.services.administer import Administer
 from relay.services.authenticate import Authenticate
 from relay.services.balance import Balances
+from relay.services.erase import Erase
 from relay.services.idempotency import InFlight
 from relay.services.limits import TeamRates
+from relay.services.membership import Alone
 from relay.services.poll import Poll
 from relay.services.readiness import Readiness
 from relay.services.receive import Apply, Receive
@@ -64,7 +66,7 @@ class MovedClock:
 
 
 class BreakableStore(ScriptStore):
-    """The real store; while ``broken`` is set, plain reads and callbacks raise it."""
+    """The real store; while ``broken`` is set, plain reads, callbacks and erasures raise it."""
 
     broken: Exception | None = None
 
@@ -77,6 +79,11 @@ class BreakableStore(ScriptStore):
         if self.broken is not None:
             raise self.broken
         return await super().receive_reports(*args, **kwargs)
+
+    async def erase_number(self, *args: Any, **kwargs: Any) -> Any:
+        if self.broken is not None:
+            raise self.broken
+        return await super().erase_number(*args, **kwargs)
 
     async def keep_answer(self, idempotency: Idempotency) -> None:
         if self.broken is not None:
@@ -133,6 +140,7 @@ class Gateway:
         self.metrics = Metrics()
         store, clock, entropy = self.store, self.clock, self.entropy
         provider = cast(Provider, self.provider)
+        members = Alone(entropy)
         egress = EgressPolicy(allow_loopback=False)
         self.services = ApiServices(
             authenticate=Authenticate(store, clock),
@@ -140,7 +148,8 @@ class Gateway:
             accept=Accept(
                 store,
                 self.accounts,
-                Gates(clock),
+                Gates(clock, members),
+                members,
                 self.submissions,
                 clock,
                 entropy,
@@ -151,9 +160,10 @@ class Gateway:
             wait=Wait(store, clock),
             receive=Receive(Apply(store, provider, lambda _: None), self.accounts, FullSpool(), entropy),
             administer=Administer(store, self.accounts, clock, entropy),
+            erase=Erase(store, clock, entropy),
             subscribe=Subscribe(store, egress, clock, entropy, lambda _: None),
             poll=Poll(store, clock),
-            balances=Balances(store, provider, self.accounts, clock),
+            balances=Balances(store, provider, self.accounts, members, clock),
             readiness=Readiness(store),
             store=store,
             in_flight=InFlight(),

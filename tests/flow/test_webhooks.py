@@ -13,7 +13,7 @@ from standardwebhooks import Webhook
 
 from relay.domain.endpoints import Endpoint, write_secret
 from relay.domain.retry import DELIVERY_SCHEDULE_MS
-from relay.ports import Clock, PostResult
+from relay.ports import Clock, MaySend, PostResult, always
 from relay.provider.sandbox import Sandbox, SandboxSettings
 from relay.transport import Transport
 from relay.webhooks import EgressPolicy, WebhookPoster
@@ -76,10 +76,16 @@ class TwoSecrets:
         )
 
     async def post(
-        self, endpoint: Endpoint, webhook_id: str, body: bytes, timestamp_s: int, timeout_s: float
+        self,
+        endpoint: Endpoint,
+        webhook_id: str,
+        body: bytes,
+        timestamp_s: int,
+        timeout_s: float,
+        may_send: MaySend = always,
     ) -> PostResult:
         two = msgspec.structs.replace(endpoint, secrets=(*endpoint.secrets, self._older))
-        return await self._poster.post(two, webhook_id, body, timestamp_s, timeout_s)
+        return await self._poster.post(two, webhook_id, body, timestamp_s, timeout_s, may_send)
 
     async def aclose(self) -> None:
         await self._transport.aclose()

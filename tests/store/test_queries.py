@@ -19,8 +19,9 @@ QUERIES: Final = Queries.load("sqlite")
 ROOT: Final = Path(relay.store.__file__).parent
 SMALL: Final = frozenset(
     {"accounts", "alembic_version", "balances", "callback_tokens", "endpoints", "team_extensions", "teams"}
+    | {"duties", "replicas"}
 )
-"""Tables that grow with teams and not with traffic: they may be scanned."""
+"""Tables that grow with teams or processes and not with traffic: they may be scanned."""
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +103,8 @@ MAY_SCAN: Final = {
     "deliveries.waiting": "a metric: walks what nobody has leased, and stops at 10,000 due ones",
 }
 MAY_SORT: Final = {
+    "deliveries.held": "what is leased, when a replica has just joined",
+    "submissions.held": "what is being sent, when a replica has just joined",
     "extensions.suffix_owner": "a handful of leased extensions",
     "orphans.of_task": "the orphans of one task",
     "inbound.twin": "copies of one text",

@@ -14,12 +14,15 @@ from relay.domain.errors import StoreUnavailable
 from relay.domain.ids import AccountId, MessageId, SubmissionId, TeamId
 from relay.domain.messages import SubmissionWork
 from relay.domain.provider import Accepted, BodyKind, NotSent, Refused, SendOutcome, Unconfirmed
-from relay.ports import FinishedSubmission, Provider, Store, StoredEffects
+from relay.domain.times import LATEST_MS
+from relay.ports import FinishedSubmission, Hints, MaySend, Provider, Store, StoredEffects, always
 from relay.services.accounts import AccountBook
+from relay.services.membership import Alone
 from relay.services.pull import Pull, PullResult
 from relay.services.slots import Gates
 from relay.services.submit import Submit
 from relay.telemetry.metrics import Metrics
+from relay.workers.hints import Silent
 from relay.workers.pull import PullWorker
 from relay.workers.submit import SubmitWorker, describe
 from tests.services.stillness import FixedEntropy, StillClock, account_of
@@ -39,6 +42,7 @@ def work_of(number: int) -> SubmissionWork:
         mobiles=[13800131234],
         attempt=1,
         claim=b"claim",
+        lease_until_ms=LATEST_MS,
         category="notice",
         on_unconfirmed="hold",
         accepted_ms=0,
@@ -85,7 +89,7 @@ class Provided:
         self.sent: list[SubmissionId] = []
         self.let = asyncio.Event()
 
-    async def send(self, account: Account, work: SubmissionWork) -> SendOutcome:
+    async def send(self, account: Account, work: SubmissionWork, may_send: MaySend = always) -> SendOutcome:
         self.sent.append(work.id)
         await self.let.wait()
         return Accepted(task_id=None, code="00", message=None)
@@ -101,22 +105,23 @@ class Workshop(msgspec.Struct, frozen=True):
     settled: list[MessageId]
 
 
-async def workshop_of(waiting: int) -> Workshop:
-    clock = StillClock()
+async def workshop_of(waiting: int, hints: Hints | None = None) -> Workshop:
+    clock, members = StillClock(), Alone(FixedEntropy())
     store, provider, settled = Queue(waiting, clock), Provided(), list[MessageId]()
     book = AccountBook(cast(Store, store), clock, sandbox_for_live=False)
     await book.refresh()
     worker = SubmitWorker(
         cast(Store, store),
-        Submit(cast(Store, store), cast(Provider, provider), book, clock, FixedEntropy()),
+        Submit(cast(Store, store), cast(Provider, provider), book, members, clock, FixedEntropy()),
         book,
-        Gates(clock),
+        Gates(clock, members),
+        members,
         clock,
-        FixedEntropy(),
         Metrics(),
         lease_s=60.0,
         set_going=lambda effects: None,
         settled=settled.append,
+        hints=hints or Silent(),
     )
     return Workshop(worker, store, provider, clock, settled)
 
@@ -216,7 +221,7 @@ class Pulls:
 async def pulling(clock: StillClock, pulls: Pulls, account: Account) -> PullWorker:
     book = AccountBook(cast(Store, OneAccount(account)), clock, sandbox_for_live=False)
     await book.refresh()
-    return PullWorker(cast(Pull, pulls), book, clock, Metrics())
+    return PullWorker(cast(Pull, pulls), book, Alone(FixedEntropy()), clock, Metrics())
 
 
 class OneAccount:

@@ -70,7 +70,14 @@ def _is_twin(db: Db, account: bytes, raw: RawBody, row: InboundRow) -> Script[bo
     if twin is not None:
         yield from db.put("inbound.pair", id=twin[0])
         return True
-    yield from db.put("inbound.note", account=account, digest=digest, mobile=row.mobile, source=raw.source)
+    yield from db.put(
+        "inbound.note",
+        account=account,
+        digest=digest,
+        mobile=row.mobile,
+        source=raw.source,
+        received_ms=raw.received_ms,
+    )
     return False
 
 

@@ -44,7 +44,7 @@ def claim(
             yield from db.put(
                 "states.move", message=message, events=0, **_deltas({status: -n_open, "submitting": n_open})
             )
-            works.append((yield from _work(db, account_id, submission, message, attempt + 1, claim)))
+            works.append((yield from _work(db, account_id, submission, message, attempt + 1, claim, lease_until_ms)))
     return works
 
 
@@ -53,7 +53,13 @@ def _deltas(changed: dict[RecipientStatus, int]) -> dict[str, int]:
 
 
 def _work(
-    db: Db, account_id: AccountId, submission: bytes, message: bytes, attempt: int, claim: bytes
+    db: Db,
+    account_id: AccountId,
+    submission: bytes,
+    message: bytes,
+    attempt: int,
+    claim: bytes,
+    lease_until_ms: int,
 ) -> Script[SubmissionWork]:
     row = yield from db.row("submissions.work", message=message)
     if row is None:
@@ -70,6 +76,7 @@ def _work(
         mobiles=[found[0] for found in mobiles],
         attempt=attempt,
         claim=claim,
+        lease_until_ms=lease_until_ms,
         category=category,
         on_unconfirmed=on_unconfirmed,
         accepted_ms=created_ms,

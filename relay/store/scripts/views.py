@@ -13,6 +13,7 @@ from relay.domain.messages import (
     ReportView,
     SubmissionView,
 )
+from relay.domain.retention import ERASED
 from relay.domain.states import FINAL, STATUSES, RecipientStatus, message_status
 from relay.domain.times import instant, instant_or_none
 from relay.ports import MessageFilter, Page
@@ -69,6 +70,8 @@ def _message(db: Db, row: Row) -> Script[MessageView]:
         id=MessageId("msg_" + bytes(row[0]).hex()),
         status=message_status(counts),
         text=row[1],
+        # A text that was accepted has a character at least.
+        erased=not row[1],
         to_count=row[2],
         segments=row[3],
         units=row[2] * row[3],
@@ -133,7 +136,8 @@ def _recipient(db: Db, row: Row, segments: int) -> Script[RecipientView]:
         views.append(ReportView(source="sweep", status=NO_REPORT, time=None, received_at=instant(since_ms)))
     failed = not own and status == "failed"
     return RecipientView(
-        to=str(mobile),
+        # Below zero: an ordinal in the place of an erased number.
+        to=str(mobile) if mobile > 0 else ERASED,
         status=status,
         final=status in FINAL,
         reason=reason if own else shared_reason,
@@ -151,6 +155,7 @@ def _inbound(row: Row) -> InboundView:
         from_=row[1],
         to_extension=row[2],
         text=row[3],
+        erased=row[1] == ERASED,
         received_at=instant(row[4]),
         occurred_at=instant_or_none(row[5]),
         matched_by=row[6],

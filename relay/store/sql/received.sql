@@ -65,8 +65,8 @@ ORDER BY id LIMIT 1
 UPDATE inbound_seen SET paired = 1 WHERE id = :id
 
 -- name: inbound.note
-INSERT INTO inbound_seen (account, digest, mobile, source, paired)
-VALUES (:account, :digest, :mobile, :source, 0)
+INSERT INTO inbound_seen (account, digest, mobile, source, paired, received_ms)
+VALUES (:account, :digest, :mobile, :source, 0, :received_ms)
 
 -- name: extensions.owner
 SELECT team FROM team_extensions WHERE extension = :extension
