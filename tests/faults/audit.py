@@ -49,9 +49,7 @@ class Findings:
 
 async def audit(world: World, load: Load) -> Findings:
     """Wait until nothing moves any more, then hold all of it against each other. Fails on the first contradiction."""
-    await until(lambda: world.provider.courier.pending == 0, SETTLE_S, "the provider has made all its callbacks")
-    await until(lambda: not _spooled(world), SETTLE_S, "every spool is applied", world.told)
-    by_message = await _settled(world, load.accepted)
+    by_message = await _come_to_rest(world, load.accepted)
     events = await _told_of_doubts(world, by_message)
     await load.read_on()
     _check_provider(world)
@@ -79,53 +77,66 @@ async def audit(world: World, load: Load) -> Findings:
     )
 
 
+async def _come_to_rest(world: World, accepted: list[Sent]) -> dict[str, list[Json]]:
+    """The recipients of every message, by its id; nothing is still to be sent, to be reported or to be applied."""
+    left = {sent.message_id: sent for sent in accepted if sent.message_id is not None}
+    gate = asyncio.Semaphore(8)
+
+    async def rows_of(sent: Sent, message_id: str) -> list[Json]:
+        async with gate:
+            rows = await world.recipients(message_id)
+        assert sorted(row["to"] for row in rows) == sorted(sent.numbers), message_id
+        return rows
+
+    async def rows_of_all() -> dict[str, list[Json]]:
+        found = await asyncio.gather(*(rows_of(sent, message_id) for message_id, sent in left.items()))
+        return dict(zip(left, found, strict=True))
+
+    async def settled() -> bool:
+        found = await rows_of_all()
+        for message_id, rows in found.items():
+            if not any(row["status"] in UNSETTLED for row in rows):
+                del left[message_id]
+        return not left
+
+    every = dict(left)
+    await until(settled, SETTLE_S, "every accepted message is out of `queued` and `submitting`", world.told)
+    await until(lambda: world.provider.courier.pending == 0, SETTLE_S, "the provider has made all its callbacks")
+    await until(lambda: not _spooled(world), SETTLE_S, "every spool is applied", world.told)
+    left = every
+    return await rows_of_all()
+
+
 def _spooled(world: World) -> list[str]:
     """Files of callbacks that wait, or that were found damaged."""
     spools = (gateway.directory / "spool" for gateway in world.gateways)
     return [file.name for spool in spools for file in spool.iterdir() if file.name != "lock"]
 
 
-async def _settled(world: World, accepted: list[Sent]) -> dict[str, list[Json]]:
-    """The recipients of every message, by its id; nothing of it is still to be sent."""
-    found: dict[str, list[Json]] = {}
-    left = {sent.message_id: sent for sent in accepted if sent.message_id is not None}
-
-    async def look(message_id: str, gate: asyncio.Semaphore) -> None:
-        async with gate:
-            rows = await world.recipients(message_id)
-        assert sorted(row["to"] for row in rows) == sorted(left[message_id].numbers), message_id
-        if not any(row["status"] in UNSETTLED for row in rows):
-            found[message_id] = rows
-
-    async def settled() -> bool:
-        gate = asyncio.Semaphore(8)
-        await asyncio.gather(*(look(message_id, gate) for message_id in left if message_id not in found))
-        return len(found) == len(left)
-
-    await until(settled, SETTLE_S, "every accepted message is out of `queued` and `submitting`", world.told)
-    return found
-
-
 async def _told_of_doubts(world: World, by_message: dict[str, list[Json]]) -> list[Json]:
     """All events, once each number that is in doubt has the one that says so."""
-    doubts = {(message_id, row["to"]) for message_id, rows in by_message.items() for row in rows if _is_doubt(row)}
+    untold: set[tuple[str, str]] = set()
     events: list[Json] = []
 
     async def told() -> bool:
         events[:] = await world.events()
-        return doubts <= {
+        untold.clear()
+        untold.update(
+            (message_id, row["to"])
+            for message_id, rows in by_message.items()
+            for row in rows
+            if row["status"] == "unconfirmed"
+        )
+        untold.difference_update(
             (event["data"]["message_id"], recipient["to"])
             for event in events
             if event["type"] == "message.unconfirmed"
             for recipient in event["data"]["recipients"]
-        }
+        )
+        return not untold
 
-    await until(told, SETTLE_S, "what is unconfirmed has its event", world.told)
+    await until(told, SETTLE_S, "what is unconfirmed has its event", lambda: f"{untold}\n{world.told()}")
     return events
-
-
-def _is_doubt(row: Json) -> bool:
-    return bool(row["status"] == "unconfirmed")
 
 
 def _check_provider(world: World) -> None:
@@ -237,4 +248,4 @@ async def _check_webhooks(world: World, events: list[Json]) -> None:
 def _check_log(world: World) -> None:
     lines = [line for gateway in world.gateways for line in gateway.log()]
     loud = [line for line in lines if line.get("level") in ("error", "critical")]
-    assert loud == [], "something broke inside"
+    assert loud == [], "\n".join(str(line) for line in loud)

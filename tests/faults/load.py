@@ -134,7 +134,7 @@ class Load:
                 sent.message_id = answer.json()["id"]
                 return
             # 409: the first try runs still; 503: the store was away. Everything else is wrong.
-            assert answer is None or answer.status_code in (409, 503), answer.text
+            assert answer is None or answer.status_code in (409, 503), answer.text + self.world.told()
             if sent.key is None:
                 return
             await asyncio.sleep(pause_s)
@@ -159,7 +159,7 @@ class Load:
             answer = await next(self._turns).get("/v1/events", params=query)
         except httpx.TransportError:
             return None
-        assert answer.status_code in (200, 503), answer.text
+        assert answer.status_code in (200, 503), answer.text + self.world.told()
         if answer.status_code == 503:
             return None
         page = answer.json()

@@ -40,7 +40,7 @@ class Connections:
                     max_cached_statement_lifetime=0,
                     server_settings={"application_name": "relay"},
                 )
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             failure = translated(error)
             self._failed = (time.monotonic(), str(failure))
             raise StoreUnavailable(str(failure)) from error
@@ -52,5 +52,5 @@ async def close(connection: Connection, *, within_s: float = 1.0) -> None:
     """Say good-bye, or hang up when nobody listens."""
     try:
         await connection.close(timeout=within_s)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
         connection.terminate()

@@ -35,7 +35,7 @@ TRIES: Final = 8
 _FIRST_PAUSE_S: Final = 0.005
 _LOOK_AGAIN_S: Final = 0.05
 
-_ERRORS: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_ERRORS: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 class _Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -270,6 +270,10 @@ class PostgresDriver:
                 batch = Batch(connection, self._statements, self._types)
                 try:
                     return await batch.run(script, self._db)
+                except asyncio.CancelledError:
+                    # In the middle of a statement, whose end nobody waits for: nothing more can be said on it.
+                    connection.terminate()
+                    raise
                 finally:
                     if not connection.is_closed():
                         await connection.execute("ROLLBACK")

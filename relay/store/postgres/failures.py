@@ -15,7 +15,9 @@ _AGAIN: Final = frozenset({"40001", "40P01"})
 _UNIQUE: Final = "23505"
 _MISSING: Final = frozenset({"42P01", "42703", "3F000"})
 
-LOST: Final = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError)
+# asyncpg.InternalClientError: "my connection is in no state for this", and nothing was sent. The server has ended an idle
+# session and its last words have come, but not yet the end; or a statement before was cut off by a time-out.
+LOST: Final = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.PostgresConnectionError)
 """What a connection that is gone raises; TimeoutError is an OSError."""
 
 
