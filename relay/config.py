@@ -59,6 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database_readers: Annotated[int, _within("connections", 1, 64)]
     keyring: Annotated[str, _is("text", _KEYRING, note="secret", secret=True)]
     drain_s: Annotated[float, _within("seconds", 0, 600)]
+    drain_announce_s: Annotated[float, _within("seconds", 0, 60)]
     reader_threads: Annotated[int, _within("threads", 1, 64)]
 
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _is("level")]
@@ -66,6 +67,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     max_body_bytes: Annotated[int, _within("bytes", 1024, 67_108_864)]
     max_callback_bytes: Annotated[int, _within("bytes", 65_536, 268_435_456)]
+    callback_store_timeout_s: Annotated[float, _within("seconds", 0.05, 30)]
     idempotency_keep_s: Annotated[int, _within("seconds", 86_400, 2_592_000)]
 
     message_ttl_s: Annotated[int, _within("seconds", 60, 604_800)]

@@ -4,7 +4,7 @@ Every method of ``Store`` is one transaction: true and durable (fsynced) when it
 ``StoreUnavailable`` and nothing happened.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Generic, Literal, Protocol, TypeVar
 
 import msgspec
@@ -199,6 +199,23 @@ class PendingRaw(msgspec.Struct, frozen=True, kw_only=True):
     id: RawId
     account_id: AccountId
     raw: RawBody
+
+
+class ReadReports(msgspec.Struct, frozen=True, kw_only=True):
+    """A body and the reports in it."""
+
+    item: PendingRaw
+    reading: Reading[ReportRow]
+
+
+class ReadInbound(msgspec.Struct, frozen=True, kw_only=True):
+    """A body and the inbound messages in it."""
+
+    item: PendingRaw
+    reading: Reading[InboundRow]
+
+
+ReadBody = ReadReports | ReadInbound
 
 
 class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -445,6 +462,9 @@ class Store(Protocol):
     ) -> ReceivedBody:
         """The same for inbound messages."""
 
+    async def receive_in_turn(self, bodies: list[ReadBody]) -> list[ReceivedBody]:
+        """What these two do, for each body in this order, all of it in one transaction."""
+
     async def quarantine(self, account_id: AccountId, raw_id: RawId, raw: RawBody, why: str) -> None:
         """Keep a body that cannot be applied."""
 
@@ -479,8 +499,9 @@ class Store(Protocol):
     async def finish_delivery(self, work: DeliveryWork, record: AttemptRecord) -> FinishedDelivery:
         """Store the attempt and what follows: history, the next due time, or an endpoint switched off."""
 
-    async def release_delivery(self, work: DeliveryWork) -> None:
-        """Give back a lease whose attempt is not made: the delivery is due again for whoever claims it."""
+    async def release_deliveries(self, works: list[DeliveryWork]) -> None:
+        """Give back leases whose attempts are not made: each delivery that its claim still holds is due again for
+        whoever claims it, as it was before."""
 
     async def delivery(self, team_id: TeamId, delivery_id: str) -> DeliveryDetail | None:
         """One delivery with its attempts."""
@@ -577,7 +598,17 @@ class Store(Protocol):
 
 
 class Spool(Protocol):
-    """Where callbacks go while the store cannot be written."""
+    """Where bodies go while the store cannot be written."""
 
-    async def append(self, item: PendingRaw) -> None:
-        """On disk when it returns. Raises StoreUnavailable when even that fails."""
+    @property
+    def waiting(self) -> bool:
+        """Bodies wait in it, or are being written: what comes now goes behind them."""
+
+    async def turn(self, within_s: float) -> bool:
+        """Whether what comes now may go to the store, because nothing waits. While a replay gets on and few bodies are
+        left, its end is waited for, up to ``within_s``: otherwise, as long as others come all the time, the spool would
+        never be empty."""
+
+    def append(self, item: PendingRaw) -> Awaitable[None]:
+        """Its place in the order is that of the call; it is on disk when what is returned is done. That raises
+        SpoolUnavailable when even this fails."""

@@ -25,6 +25,7 @@ from relay.ports import Clock, Entropy, Hints, Poster, Provider, Store
 from relay.services.accept import Accept
 from relay.services.accounts import AccountBook
 from relay.services.administer import Administer
+from relay.services.apply import Apply
 from relay.services.authenticate import Authenticate
 from relay.services.balance import Balances
 from relay.services.deliver import Deliver, Lanes
@@ -35,7 +36,7 @@ from relay.services.membership import Alone, Members, Membership
 from relay.services.poll import Poll
 from relay.services.pull import Pull
 from relay.services.readiness import Readiness
-from relay.services.receive import Apply, Receive
+from relay.services.receive import Receive
 from relay.services.slots import Gates
 from relay.services.submit import Submit
 from relay.services.subscribe import Subscribe
@@ -197,7 +198,9 @@ class Gateway:
                 quota_zone=ZoneInfo(settings.quota_timezone),
             ),
             wait=wait,
-            receive=Receive(apply, self.accounts, self.spool, entropy),
+            receive=Receive(
+                apply, self.accounts, self.spool, entropy, store_timeout_s=settings.callback_store_timeout_s
+            ),
             administer=Administer(store, self.accounts, clock, entropy),
             erase=Erase(store, clock, entropy),
             subscribe=Subscribe(store, egress, clock, entropy, self.deliver.changed),
@@ -263,14 +266,28 @@ class Gateway:
         ):
             self._supervisor.keep(name, loop)
 
+    def withdraw(self) -> None:
+        """A stop begins: new work is refused, nobody waits any longer for what may come, nothing more is claimed, and
+        what was not started is given back. What is under way goes on. Once is enough, twice does no harm."""
+        self.services.readiness.draining = True
+        self.services.poll.drain()
+        self.services.wait.drain()
+        for worker in (self.submit, self.deliver, self.pull):
+            worker.withdraw()
+
+    async def idle(self) -> None:
+        """Until no submission, delivery or pull is under way."""
+        await asyncio.gather(self.submit.idle(), self.deliver.idle(), self.pull.idle())
+
     async def stop(self, left_s: float | None = None) -> None:
-        """Finish what runs, within ``left_s`` (None: ``drain_s`` of the settings); then let go of everything. Once is
-        enough, twice does no harm."""
+        """Withdraw; finish what runs, within ``left_s`` (None: ``drain_s`` of the settings); then let go of everything.
+        Once is enough, twice does no harm."""
         if self._stopped:
             return
         self._stopped = True
+        self.withdraw()
         drain_s = self.settings.drain_s if left_s is None else left_s
-        cut = await asyncio.gather(self.submit.drain(drain_s), self.deliver.drain(drain_s))
+        cut = await asyncio.gather(self.submit.drain(drain_s), self.deliver.drain(drain_s), self.pull.drain(drain_s))
         await self._supervisor.stop()
         if self._beats is not None:
             # After the drain: until here the others must not take what runs, or our share of a limit.
@@ -279,7 +296,7 @@ class Gateway:
             await client.aclose()
         await self.spool.close()
         await self.store.close()
-        log.info("gateway.stopped", submissions_cut=cut[0], deliveries_cut=cut[1])
+        log.info("gateway.stopped", submissions_cut=cut[0], deliveries_cut=cut[1], pulls_cut=cut[2])
 
 
 def _membership(settings: Settings, store: Store, outside: Outside, clock: SharedClock) -> Membership | None:

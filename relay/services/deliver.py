@@ -67,6 +67,7 @@ class Lanes:
         self._lane_max = lane_max
         self._lease_ms = int(lease_s * SECOND_MS)
         self._lanes: dict[EndpointId, Lane] = {}
+        self._closed = False
         self.turned_away = False
         """Work was left in the store since this was last set to False."""
 
@@ -81,6 +82,8 @@ class Lanes:
 
     def takes(self, endpoint_id: EndpointId) -> bool:
         """Called from the store's thread: reads a few fields, which Python makes safe."""
+        if self._closed:
+            return False
         lane = self._lanes.get(endpoint_id)
         if lane is None:
             if not self.members.shared:
@@ -108,6 +111,15 @@ class Lanes:
     def with_waiting(self) -> list[Lane]:
         """Lanes in which something waits to be started."""
         return [lane for lane in self._lanes.values() if lane.waiting]
+
+    def close(self) -> list[DeliveryWork]:
+        """Take nothing more; what waited, which is the caller's now."""
+        self._closed = True
+        waited: list[DeliveryWork] = []
+        for lane in self._lanes.values():
+            waited += lane.waiting
+            lane.waiting.clear()
+        return waited
 
 
 class DeliveryAttempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,6 +160,10 @@ class Deliver:
         endpoint = await self._store.load_endpoint(endpoint_id)
         self._endpoints[endpoint_id] = (now_s + FRESH_S, endpoint)
         return endpoint
+
+    async def give_back(self, works: list[DeliveryWork]) -> None:
+        """None of them is attempted here; they are due for whoever claims them, however long the store is away."""
+        await until_stored(self._clock, lambda: self._store.release_deliveries(works))
 
     async def attempt(self, work: DeliveryWork) -> DeliveryAttempt:
         """Post once and store what came of it, however long the store is away."""
@@ -194,7 +210,7 @@ class Deliver:
 
     async def _give_back(self, work: DeliveryWork, *, lease_lost: bool) -> DeliveryAttempt:
         """The store has it again, if it was still ours."""
-        await until_stored(self._clock, lambda: self._store.release_delivery(work))
+        await self.give_back([work])
         return DeliveryAttempt(result=None, record=None, finished=None, lag_ms=0, lease_lost=lease_lost)
 
 

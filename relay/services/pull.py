@@ -9,8 +9,8 @@ from relay.domain.errors import StoreUnavailable
 from relay.domain.ids import RawId
 from relay.domain.provider import BodyKind, PullFailed, RawBody
 from relay.ports import Clock, Entropy, PendingRaw, Provider, Spool, Store
+from relay.services.apply import Apply
 from relay.services.membership import Members
-from relay.services.receive import Apply
 
 PullOutcome = Literal["rows", "empty", "refused", "unreadable", "failed", "spooled"]
 _OK: Final = range(200, 300)
@@ -65,10 +65,7 @@ class Pull:
             received_ms=self._clock.now_ms(),
         )
         item = PendingRaw(id=RawId(self._entropy.new_id("raw_")), account_id=account.id, raw=raw)
-        try:
-            await self._store.store_raw(account.id, raw, item.id)
-        except StoreUnavailable:
-            await self._spool.append(item)
+        if not await self._stored(item):
             return PullResult(outcome="spooled", rows={}, detail=None, seconds=seconds)
         result = await self._apply.apply(item)
         outcome: PullOutcome = "empty"
@@ -85,3 +82,20 @@ class Pull:
             seconds=seconds,
             quarantined=result.result == "quarantined",
         )
+
+    async def _stored(self, item: PendingRaw) -> bool:
+        """True when it is in the store, False when it is in the spool: behind what waits there, see receive.py."""
+        if self._spool.waiting:
+            try:
+                await self._spool.append(item)
+            except StoreUnavailable:
+                # Out of order is better than lost.
+                await self._store.store_raw(item.account_id, item.raw, item.id)
+                return True
+            return False
+        try:
+            await self._store.store_raw(item.account_id, item.raw, item.id)
+        except StoreUnavailable:
+            await self._spool.append(item)
+            return False
+        return True

@@ -34,6 +34,7 @@ from relay.ports import (
     PendingRaw,
     QueueDepth,
     Quota,
+    ReadBody,
     ReceivedBody,
     Replay,
     Retired,
@@ -60,6 +61,7 @@ from relay.store.scripts import (
 )
 from relay.store.scripts import idempotency as keys
 from relay.store.scripts import raw as raws
+from relay.store.scripts import receive as receiving
 from relay.store.sealing import KeyRing
 
 T = TypeVar("T")
@@ -214,6 +216,9 @@ class ScriptStore:
             lambda db: inbound.receive(db, account_id, raw_id, raw, reading), turns.receive_inbound(account_id, reading)
         )
 
+    async def receive_in_turn(self, bodies: list[ReadBody]) -> list[ReceivedBody]:
+        return await self._driver.write(lambda db: receiving.in_turn(db, bodies))
+
     async def quarantine(self, account_id: AccountId, raw_id: RawId, raw: RawBody, why: str) -> None:
         await self._driver.write(lambda db: raws.quarantine(db, raw_bytes(account_id), raw_id, raw, why))
 
@@ -252,8 +257,8 @@ class ScriptStore:
     async def finish_delivery(self, work: DeliveryWork, record: AttemptRecord) -> FinishedDelivery:
         return await self._driver.write(lambda db: deliver.finish(db, work, record))
 
-    async def release_delivery(self, work: DeliveryWork) -> None:
-        await self._driver.write(lambda db: deliver.release(db, work))
+    async def release_deliveries(self, works: list[DeliveryWork]) -> None:
+        await self._driver.write(lambda db: deliver.release(db, works))
 
     async def delivery(self, team_id: TeamId, delivery_id: str) -> DeliveryDetail | None:
         return await self._driver.read(

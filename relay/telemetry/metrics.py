@@ -82,7 +82,9 @@ class Metrics:
         children[1].observe(seconds)
 
     def callback_received(self, kind: str, result: str) -> None:
-        """One callback request answered. ``kind``: report or mo."""
+        """One callback request answered. ``kind``: report or mo. ``result``: stored, quarantined, spooled; and what was
+        not taken: refused (neither the database nor the spool could be written), unavailable (nobody could tell whose
+        token it is), unknown_token, address_not_allowed."""
         self._callbacks.labels(kind, result).inc()
 
     def callback_rows(self, kind: str, result: str, n: int) -> None:
@@ -184,6 +186,18 @@ class Metrics:
         self._retention_rows.labels(kind).inc(rows)
         self._retention_lag.labels(kind).set(overdue_s)
 
+    def spool_replayed(self, n: int) -> None:
+        """``n`` bodies of the spool were applied."""
+        self._spool_replayed.inc(n)
+
+    def spool_replay_failed(self) -> None:
+        """A replay ended before the spool was empty."""
+        self._spool_replay_failures.inc()
+
+    def spool_set_aside(self, n: int) -> None:
+        """``n`` pieces of the spool were put into files of their own."""
+        self._spool_set_aside.inc(n)
+
     def loop_restarted(self, loop: str) -> None:
         """A background loop failed and was started again."""
         self._loop_restarts.labels(loop).inc()
@@ -211,7 +225,10 @@ class Metrics:
             registry=self.registry,
         )
         self._callbacks = Counter(
-            "relay_callbacks", "Callbacks of the provider answered.", ("kind", "result"), registry=self.registry
+            "relay_callbacks",
+            "Callbacks of the provider answered; refused, unavailable: with 503, and they do not come again.",
+            ("kind", "result"),
+            registry=self.registry,
         )
         self._callback_rows = Counter(
             "relay_callback_rows",
@@ -293,6 +310,19 @@ class Metrics:
         self._spool_bytes = Gauge("relay_spool_bytes", "Size of the spool.", registry=self.registry)
         self._spool_age = Gauge(
             "relay_spool_oldest_age_seconds", "Age of the oldest callback in the spool.", registry=self.registry
+        )
+        self._spool_replayed = Counter(
+            "relay_spool_replayed", "Callbacks of the spool that were applied.", registry=self.registry
+        )
+        self._spool_replay_failures = Counter(
+            "relay_spool_replay_failures",
+            "Replays that ended before the spool was empty, because the database or the spool's disk failed.",
+            registry=self.registry,
+        )
+        self._spool_set_aside = Counter(
+            "relay_spool_set_aside",
+            "Pieces of the spool in files of their own, for a person: damaged, or refused by the database.",
+            registry=self.registry,
         )
 
     def _declare_membership(self) -> None:

@@ -3,12 +3,12 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 import structlog
 
 from relay.domain.endpoints import DeliveryWork
-from relay.domain.errors import StoreUnavailable
 from relay.domain.ids import EndpointId
 from relay.domain.times import SECOND_MS
 from relay.ports import Clock, Store, StoredEffects
@@ -47,12 +47,15 @@ class DeliverWorker:
         self._slots = asyncio.Semaphore(max_in_flight_total)
         self._event = asyncio.Event()
         self._running = Running()
+        self._waiting_for_slot: dict[asyncio.Task[None], DeliveryWork] = {}
+        self._giving_back = Running()
         self.set_going: Callable[[StoredEffects], None] = _nothing
         self.stopping = False
 
     def stored(self, works: Sequence[DeliveryWork]) -> None:
         """These deliveries were stored as ours: start them. Others of the same commit wait in the store."""
         if self.stopping:
+            self._give_back(list(works))
             return
         touched: dict[EndpointId, Lane] = {}
         for work in works:
@@ -83,7 +86,7 @@ class DeliverWorker:
         while not self.stopping:
             self._event.clear()
             self._lanes.turned_away = False
-            await self._go_on()
+            self._go_on()
             now_ms = self._clock.now_ms()
             await self._claim(now_ms)
             due_ms = await self._store.next_delivery_due_ms(now_ms)
@@ -93,23 +96,39 @@ class DeliverWorker:
             except TimeoutError:
                 continue
 
-    async def drain(self, seconds: float) -> int:
-        """Start nothing more; wait for what runs. How many were cut off (their leases end, and they are sent again)."""
+    def withdraw(self) -> None:
+        """Start nothing more; what was not started is given back, in one go. What runs goes on."""
         self.stopping = True
         self._event.set()
-        return await self._running.drain(seconds)
+        works = self._lanes.close()
+        for task, work in self._waiting_for_slot.items():
+            task.cancel()
+            works.append(work)
+        self._waiting_for_slot.clear()
+        self._give_back(works)
 
-    async def _go_on(self) -> None:
+    async def idle(self) -> None:
+        """Until no delivery is under way and what was not started is given back."""
+        await self._running.idle()
+        await self._giving_back.idle()
+
+    async def drain(self, seconds: float) -> int:
+        """Start nothing more; wait for what runs. How many were cut off (their leases end, and they are sent again)."""
+        self.withdraw()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.idle()
+        await self._giving_back.drain(0.0)
+        return await self._running.drain(0.0)
+
+    def _go_on(self) -> None:
         """Our share of an endpoint may have changed: start what waits here, or leave it to those who may."""
         for lane in self._lanes.with_waiting():
             self._pump(lane)
-            while lane.waiting and lane.width == 0 and not self.stopping:
-                work = lane.waiting.popleft()
-                try:
-                    await self._store.release_delivery(work)
-                except StoreUnavailable:
-                    lane.waiting.appendleft(work)
-                    raise
+            if lane.width == 0 and not self.stopping:
+                works = list(lane.waiting)
+                lane.waiting.clear()
+                self._give_back(works)
 
     async def _claim(self, now_ms: int) -> None:
         rooms: list[tuple[EndpointId, int]] = []
@@ -122,7 +141,7 @@ class DeliverWorker:
                 rooms.append((endpoint_id, room))
             else:
                 lane.more = True
-        if not rooms:
+        if not rooms or self.stopping:
             return
         works = await self._store.claim_deliveries(
             rooms,
@@ -145,12 +164,15 @@ class DeliverWorker:
         while lane.waiting and lane.running < lane.width and not self.stopping:
             work = lane.waiting.popleft()
             lane.running += 1
-            self._running.start(self._attempt(lane, work))
+            task = self._running.start(self._attempt(lane, work))
+            self._waiting_for_slot[task] = work
+            task.add_done_callback(self._no_longer_waits)
 
     async def _attempt(self, lane: Lane, work: DeliveryWork) -> None:
         try:
             await self._fit(lane, work.endpoint_id)
             async with self._slots:
+                self._no_longer_waits(asyncio.current_task())
                 attempt = await self._deliver.attempt(work)
         except Exception:
             # The lease ends by itself, and the delivery is tried again.
@@ -163,6 +185,18 @@ class DeliverWorker:
             if not lane.waiting and lane.more:
                 lane.more = False
                 self._event.set()
+
+    def _no_longer_waits(self, task: asyncio.Task[None] | None) -> None:
+        if task is not None:
+            self._waiting_for_slot.pop(task, None)
+
+    def _give_back(self, works: list[DeliveryWork]) -> None:
+        if works:
+            self._giving_back.start(self._given_back(works))
+
+    async def _given_back(self, works: list[DeliveryWork]) -> None:
+        await self._deliver.give_back(works)
+        log.info("deliveries.given_back", deliveries=len(works))
 
     def _told(self, lane: Lane, work: DeliveryWork, attempt: DeliveryAttempt) -> None:
         record, finished, result = attempt.record, attempt.finished, attempt.result

@@ -1,6 +1,7 @@
 """Pulls: one puller per account and kind over all replicas, which asks again at once while rows come."""
 
 import asyncio
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -32,12 +33,14 @@ class PullWorker:
         self._clock = clock
         self._metrics = metrics
         self._due_s: dict[tuple[AccountId, BodyKind], float] = {}
+        self._rounds: dict[tuple[AccountId, BodyKind], asyncio.Task[None]] = {}
+        self.stopping = False
 
     async def run(self) -> None:
         """Ask each account when its interval has passed; one account's silence delays no other."""
-        running: dict[tuple[AccountId, BodyKind], asyncio.Task[None]] = {}
+        running = self._rounds
         try:
-            while True:
+            while not self.stopping:
                 now_s = self._clock.monotonic_s()
                 leads = self._members.leads()
                 for key in self._wanted():
@@ -53,10 +56,32 @@ class PullWorker:
                     if task is None and self._due_s.get(key, now_s) <= now_s:
                         running[key] = asyncio.create_task(self._round(*key))
                 await self._clock.sleep(min(_LOOK_S, self._wait_s(now_s)))
+            await self.idle()
         finally:
             for task in running.values():
                 task.cancel()
-            await asyncio.gather(*running.values(), return_exceptions=True)
+            ends = await asyncio.gather(*running.values(), return_exceptions=True)
+            running.clear()
+            for end in ends:
+                if isinstance(end, Exception):
+                    log.error("pull.broke", exc_info=end)
+
+    def withdraw(self) -> None:
+        """Pull nothing more. What was asked for goes on: the rows of its answer exist nowhere else."""
+        self.stopping = True
+
+    async def idle(self) -> None:
+        """Until no pull is under way."""
+        if self._rounds:
+            await asyncio.wait(self._rounds.values())
+
+    async def drain(self, seconds: float) -> int:
+        """Pull nothing more; wait for what was asked for. How many are left, to be cut off with the loop."""
+        self.withdraw()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.idle()
+        return sum(not task.done() for task in self._rounds.values())
 
     def _wanted(self) -> list[tuple[AccountId, BodyKind]]:
         wanted: list[tuple[AccountId, BodyKind]] = []
@@ -85,7 +110,7 @@ class PullWorker:
             while self._members.leads():
                 result = await self._pull.once(account, kind)
                 self._tell(account_id, account.name, kind, result)
-                if result.outcome != "rows":
+                if result.outcome != "rows" or self.stopping:
                     return
         finally:
             self._due_s[account_id, kind] = self._clock.monotonic_s() + self._interval_s(account_id, kind)

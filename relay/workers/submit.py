@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -87,14 +88,25 @@ class SubmitWorker:
             except TimeoutError:
                 continue
 
-    async def drain(self, seconds: float) -> int:
-        """Start nothing more from the store; wait for what runs. How many were cut off (they end as unconfirmed)."""
+    def withdraw(self) -> None:
+        """Claim nothing more; what runs goes on, and so does what a request that is under way still stores."""
         self.stopping = True
         self._event.set()
+
+    async def idle(self) -> None:
+        """Until no submission is under way."""
         async with self._pumping:
-            # What was being claimed is running now, and waited for like the rest; nothing more will be.
+            # What was being claimed is running now, and waited for like the rest.
             pass
-        return await self._running.drain(seconds)
+        await self._running.idle()
+
+    async def drain(self, seconds: float) -> int:
+        """Claim nothing more, wait for what runs. How many were cut off (they end as unconfirmed)."""
+        self.withdraw()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.idle()
+        return await self._running.drain(0.0)
 
     async def _pump(self, account: Account) -> float:
         """Start what is due and has a slot. Seconds until there may be more to do."""
@@ -109,7 +121,7 @@ class SubmitWorker:
             return (due_ms - now_ms) / SECOND_MS
         gate.backlog = True
         taken = 0
-        while taken < MOST_AT_ONCE and gate.take():
+        while taken < MOST_AT_ONCE and not self.stopping and gate.take():
             taken += 1
         if taken:
             started = 0

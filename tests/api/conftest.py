@@ -13,7 +13,7 @@ import pytest
 from relay.api.app import create_app
 from relay.api.services import ApiServices, ApiSettings
 from relay.domain.accounts import SANDBOX_URL
-from relay.domain.errors import StoreUnavailable
+from relay.domain.errors import SpoolUnavailable
 from relay.domain.ids import KeyId, TeamId
 from relay.domain.messages import SubmissionWork
 from relay.domain.provider import RawBody, Reading
@@ -23,6 +23,7 @@ from relay.ports import Idempotency, NewKey, PendingRaw, Provider
 from relay.services.accept import Accept
 from relay.services.accounts import AccountBook
 from relay.services.administer import Administer
+from relay.services.apply import Apply
 from relay.services.authenticate import Authenticate
 from relay.services.balance import Balances
 from relay.services.erase import Erase
@@ -31,7 +32,7 @@ from relay.services.limits import TeamRates
 from relay.services.membership import Alone
 from relay.services.poll import Poll
 from relay.services.readiness import Readiness
-from relay.services.receive import Apply, Receive
+from relay.services.receive import Receive
 from relay.services.requests import AccountRequest, TeamRequest
 from relay.services.slots import Gates
 from relay.services.subscribe import Subscribe
@@ -120,8 +121,13 @@ class Submissions:
 class FullSpool:
     """A spool that is as unavailable as the store."""
 
+    waiting = False
+
+    async def turn(self, within_s: float) -> bool:
+        return True
+
     async def append(self, item: PendingRaw) -> None:
-        raise StoreUnavailable("the spool is full")
+        raise SpoolUnavailable("the spool is full")
 
 
 class Gateway:
@@ -158,7 +164,9 @@ class Gateway:
                 quota_zone=timezone(timedelta(hours=8)),
             ),
             wait=Wait(store, clock),
-            receive=Receive(Apply(store, provider, lambda _: None), self.accounts, FullSpool(), entropy),
+            receive=Receive(
+                Apply(store, provider, lambda _: None), self.accounts, FullSpool(), entropy, store_timeout_s=5.0
+            ),
             administer=Administer(store, self.accounts, clock, entropy),
             erase=Erase(store, clock, entropy),
             subscribe=Subscribe(store, egress, clock, entropy, lambda _: None),

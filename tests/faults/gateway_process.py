@@ -39,6 +39,7 @@ class GatewayProcess:
             "RELAY_PORT": str(self.port),
             "RELAY_DATA_DIR": str(directory),
             "RELAY_SANDBOX": "off",
+            "RELAY_DRAIN_ANNOUNCE_S": "0",
             **{f"RELAY_{name.upper()}": value for name, value in settings.items()},
         }
         self._nursery = nursery
@@ -71,12 +72,20 @@ class GatewayProcess:
 
     async def freeze(self) -> None:
         """SIGSTOP: it stands still. The system still takes connections for it."""
-        os.kill(self._running, signal.SIGSTOP)
+        self.send_signal(signal.SIGSTOP)
         await until(lambda: keeper.state(self._running) in "TZ", END_S, "the gateway stands still")
 
     def thaw(self) -> None:
         """After ``freeze``: it goes on as if nothing had been."""
-        os.kill(self._running, signal.SIGCONT)
+        self.send_signal(signal.SIGCONT)
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal, and go on."""
+        os.kill(self._running, number)
+
+    async def ended(self) -> int:
+        """Wait for the end that it was told to come to; the exit code. Fails, and kills it, when it does not end."""
+        return await self._wait_for_end("a signal")
 
     async def terminate(self) -> tuple[int, float]:
         """SIGTERM, and wait for the end: exit code and seconds. Fails, and kills it, when it does not end."""
@@ -104,6 +113,17 @@ class GatewayProcess:
     def runs(self) -> bool:
         """Whether one was started, and not killed or terminated since."""
         return self._pid is not None
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric over what matches the labels."""
+        async with httpx.AsyncClient(base_url=self.url, trust_env=False) as anybody:
+            text = (await anybody.get("/metrics")).text
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
+        return sum(
+            float(line.rpartition(" ")[2])
+            for line in text.splitlines()
+            if line.startswith((name + "{", name + " ")) and all(label in line for label in wanted)
+        )
 
     def log(self) -> list[dict[str, Any]]:
         """The lines that were logged so far, by all processes; a line that a SIGKILL cut off is left out."""
@@ -134,10 +154,13 @@ class GatewayProcess:
         return keeper.state(self._running) == "Z"
 
     async def _end(self, number: signal.Signals) -> int:
+        self.send_signal(number)
+        return await self._wait_for_end(number.name)
+
+    async def _wait_for_end(self, after: str) -> int:
         pid = self._running
-        os.kill(pid, number)
         try:
-            await until(self._has_ended, END_S, f"the gateway ends after {number.name}:\n{self.tail()}")
+            await until(self._has_ended, END_S, f"the gateway ends after {after}", self.tail)
         finally:
             os.kill(pid, signal.SIGKILL)
             code = self._buried()

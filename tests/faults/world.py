@@ -128,6 +128,13 @@ class World:
             if not page["has_more"]:
                 return
 
+    @property
+    def report_url(self) -> str:
+        """Where the provider pushes reports."""
+        url = self.sandbox.accounts["sandbox"].settings.report_url
+        assert url is not None, "this account is pulled"
+        return url
+
     async def report(self, task_id: str, mobile: str, status: str = "DELIVRD") -> int | None:
         """The provider pushes one report now; how it was answered, None when it was not."""
         return await self._order("/control/reports", sendId=task_id, mobile=mobile, status=status)

@@ -1,6 +1,8 @@
 """Events on their way to a team's webhook server."""
 
 import asyncio
+import contextlib
+import sqlite3
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -296,10 +298,13 @@ async def test_a_delivery_whose_process_lost_its_lease_is_made_again(worlds: Ope
     clock = MovableClock()
     async with worlds(clock=clock, sandbox=Sandbox(SILENT)) as world:
         endpoint = await world.add_endpoint("/hook", event_types=["message.submitted"])
-        # Handed to this process, which forgets it: as after a stall that outlasts the lease.
+        # Not started here, and then leased as to a process that stalls for longer than the lease.
         world.gateway.deliver.stopping = True
         await world.send(MOBILE, wait=10)
-        assert world.rows("SELECT claim IS NULL FROM deliveries") == [(0,)]
+        await until(lambda: world.rows("SELECT 1 FROM deliveries WHERE claim IS NULL"))
+        lease_until_ms = clock.now_ms() + 60_000
+        with contextlib.closing(sqlite3.connect(world.directory / "relay.db", isolation_level=None)) as other:
+            other.execute("UPDATE deliveries SET claim = x'01', lease_until_ms = ?", (lease_until_ms,))
         world.gateway.deliver.stopping = False
 
         clock.move(120)

@@ -51,8 +51,8 @@ class Book:
     async def load_endpoint(self, endpoint_id: EndpointId) -> Endpoint | None:
         return self._endpoint
 
-    async def release_delivery(self, work: DeliveryWork) -> None:
-        self.released.append(work)
+    async def release_deliveries(self, works: list[DeliveryWork]) -> None:
+        self.released += works
 
     async def finish_delivery(self, work: DeliveryWork, record: AttemptRecord) -> FinishedDelivery:
         self.finished.append(record)

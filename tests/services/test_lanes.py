@@ -119,3 +119,13 @@ def test_every_delivery_that_is_handed_over_has_a_claim_of_the_process() -> None
 
     one, two = lanes.claim, lanes.claim
     assert (one == two, one[:8] == two[:8], lanes.members.owns(one)) == (False, True, True)
+
+
+def test_closed_lanes_hand_over_what_waits_and_take_nothing_more() -> None:
+    lanes = lanes_of()
+    lanes.of(ENDPOINT).waiting.extend([WORK, WORK])
+
+    assert lanes.close() == [WORK, WORK]
+    assert lanes.close() == []
+    assert not lanes.takes(ENDPOINT)
+    assert not lanes.takes(EndpointId("ep_" + "2" * 32))

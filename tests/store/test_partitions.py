@@ -1,5 +1,6 @@
 """Partitions by day: what is planned, and what the statements say."""
 
+from collections.abc import Callable
 from datetime import date
 
 import pytest
@@ -8,7 +9,8 @@ from relay.domain.ids import id_ms
 from relay.domain.times import DAY_MS, HOUR_MS
 from relay.store.partitions import TABLES, Partition, Plan, Table, create, day_start_ms, drop, plan
 from relay.store.queries import Queries
-from relay.store.script import Db
+from relay.store.script import Db, Script, Step
+from relay.store.scripts.partitions import Dropped, keep
 from tests.store.builders import ENTROPY
 
 NOON_MS = 1_795_521_600_000
@@ -90,3 +92,31 @@ def test_sqlite_changes_its_schema_by_migrations_alone() -> None:
     postgres = Db(Queries.load("postgres"), ENTROPY, None)
     assert postgres.partitioned
     assert next(postgres.ddl("DROP")).query.sql == "DROP"
+
+
+def test_a_day_whose_rows_lie_in_the_default_partition_is_not_even_tried() -> None:
+    """To try is to lock the table, and to read through the default partition meanwhile."""
+    script = keep(Db(Queries.load("postgres"), ENTROPY, None), "events", now_ms=NOON_MS, before_ms=0)
+    made: list[str] = []
+
+    def answer(step: Step) -> object:
+        if "pg_inherits" in step.query.sql:
+            return [("events_default", 0)]
+        if step.query.sql.startswith("DO "):
+            made.append(step.query.sql)
+            return []
+        return [b"a row"] if step.params[0] == day(24).low else None
+
+    assert run(script, answer) == Dropped(gone=False, rows=0, left=[])
+    assert made == [create(day(number)) for number in (25, 26, 27)]
+
+
+def run(script: Script[Dropped], answer: Callable[[Step], object]) -> Dropped:
+    """The result of a script whose statements get these answers."""
+    step = next(script)
+    try:
+        while True:
+            step = script.send(answer(step))
+    except StopIteration as ended:
+        dropped: Dropped = ended.value
+        return dropped

@@ -37,6 +37,9 @@ def use_everything(metrics: Metrics) -> None:
     metrics.delivery_attempted("delivered", 0.02, 0.03)
     metrics.queue("deliveries", 12, 1.5)
     metrics.spool(1, 200, 3.0)
+    metrics.spool_replayed(100)
+    metrics.spool_replay_failed()
+    metrics.spool_set_aside(2)
     metrics.loop_restarted("deliver")
     metrics.membership(3, leads=True)
     metrics.beat_failed()
@@ -68,6 +71,9 @@ def test_every_method_moves_its_metric(metrics: Metrics) -> None:
     assert value(metrics, "relay_spool_bodies") == 1
     assert value(metrics, "relay_spool_bytes") == 200
     assert value(metrics, "relay_spool_oldest_age_seconds") == 3.0
+    assert value(metrics, "relay_spool_replayed_total") == 100
+    assert value(metrics, "relay_spool_replay_failures_total") == 1
+    assert value(metrics, "relay_spool_set_aside_total") == 2
     assert value(metrics, "relay_loop_restarts_total", loop="deliver") == 1
     assert (value(metrics, "relay_replicas"), value(metrics, "relay_leader")) == (3, 1)
     assert value(metrics, "relay_beat_failures_total") == 1

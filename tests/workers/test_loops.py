@@ -204,12 +204,15 @@ class Pulls:
         self._outcomes = outcomes
         self.made: list[tuple[BodyKind, float]] = []
         self.running: set[BodyKind] = set()
+        self.answered = asyncio.Event()
+        self.answered.set()
 
     async def once(self, account: Account, kind: BodyKind) -> PullResult:
         assert kind not in self.running, "two at once"
         self.running.add(kind)
         self.made.append((kind, self._clock.monotonic_s()))
         await asyncio.sleep(0)
+        await self.answered.wait()
         self.running.discard(kind)
         outcomes = self._outcomes.get(kind, [])
         outcome: Any = outcomes.pop(0) if outcomes else "empty"
@@ -250,6 +253,24 @@ async def test_pulls_follow_each_other_while_rows_come_and_then_wait_for_their_i
     times = [made_s for _, made_s in pulls.made[:7]]
     waited = [later_s - earlier_s >= 30 for earlier_s, later_s in pairwise(times)]
     assert waited == [False, False, True, False, True, False]
+
+
+async def test_a_drain_waits_for_the_pull_that_was_asked_for_and_asks_for_no_more() -> None:
+    clock = StillClock()
+    pulls = Pulls(clock, report=["rows", "rows"])
+    worker = await pulling(clock, pulls, msgspec.structs.replace(account_of(), pull_inbound=False))
+    pulls.answered.clear()
+    running = asyncio.create_task(worker.run())
+    await ticks(lambda: len(pulls.made) == 1)
+
+    assert await worker.drain(0.01) == 1
+    draining = asyncio.create_task(worker.drain(5.0))
+    await asyncio.sleep(0)
+    pulls.answered.set()
+
+    assert await draining == 0
+    await asyncio.wait_for(running, 5)
+    assert (len(pulls.made), pulls.running) == (1, set())
 
 
 async def test_inbound_messages_are_pulled_every_third_interval() -> None:

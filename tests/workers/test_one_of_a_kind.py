@@ -11,9 +11,9 @@ from relay.domain.ids import AccountId, MessageId, RawId
 from relay.domain.provider import Balance, BodyKind, RawBody
 from relay.ports import PendingRaw, Store, StoredEffects, Swept
 from relay.services.accounts import AccountBook
+from relay.services.apply import AppliedBody, Apply
 from relay.services.balance import BalanceAsked, Balances
 from relay.services.pull import Pull, PullResult
-from relay.services.receive import Apply, CallbackResult
 from relay.telemetry.metrics import Metrics
 from relay.workers.pull import PullWorker
 from relay.workers.upkeep import ReplayableSpool, Upkeep
@@ -50,6 +50,7 @@ class Work:
 
     async def sweep(self, now_ms: int, **rest: Any) -> Swept:
         self._do("sweep")
+        await asyncio.sleep(0)
         return Swept(
             expired=0,
             lapsed=0,
@@ -64,9 +65,9 @@ class Work:
         self._do("look")
         return self.left
 
-    async def apply(self, item: PendingRaw) -> CallbackResult:
+    async def apply(self, item: PendingRaw) -> AppliedBody:
         self._do("apply")
-        return CallbackResult(result="stored", rows={})
+        return AppliedBody(result="stored", rows={})
 
     async def ask(self, account: Account) -> BalanceAsked:
         self._do("balance")
@@ -74,6 +75,7 @@ class Work:
 
     async def once(self, account: Account, kind: BodyKind) -> PullResult:
         self._do(kind)
+        await asyncio.sleep(0)
         return PullResult(outcome="rows" if self.loses_it_after else "empty", rows={}, detail=None, seconds=0.1)
 
     def names(self) -> set[str]:

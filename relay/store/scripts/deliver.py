@@ -103,9 +103,9 @@ def finish(db: Db, work: DeliveryWork, record: AttemptRecord) -> Script[Finished
     return FinishedDelivery(fenced=False, disabled=disabled, effects=effects_of(effects))
 
 
-def release(db: Db, work: DeliveryWork) -> Script[None]:
-    """See ``relay.ports.Store.release_delivery``."""
-    yield from db.put("deliveries.release", id=raw_bytes(work.id), claim=work.claim)
+def release(db: Db, works: list[DeliveryWork]) -> Script[None]:
+    """See ``relay.ports.Store.release_deliveries``."""
+    yield from db.many("deliveries.release", [(raw_bytes(work.id), work.claim) for work in works])
 
 
 def _note_failure(db: Db, effects: Effects, row: Row, record: AttemptRecord, *, enabled: bool) -> Script[bool]:

@@ -6,12 +6,16 @@ SELECT state FROM raw_bodies WHERE id = :id
 -- name: raw.insert
 INSERT INTO raw_bodies (id, account, kind, source, content_type, query, body, received_ms, state, why)
 VALUES (:id, :account, :kind, :source, :content_type, :query, :body, :received_ms, :state, :why)
+ON CONFLICT (id) DO NOTHING
+
+-- name: raw.take
+UPDATE raw_bodies SET state = :state, why = :why WHERE id = :id AND state = 'pending'
 
 -- name: raw.set_state
 UPDATE raw_bodies SET state = :state, why = :why WHERE id = :id
 
--- name: raw.delete
-DELETE FROM raw_bodies WHERE id = :id
+-- name: raw.forget
+DELETE FROM raw_bodies WHERE id = :id AND state = 'pending'
 
 -- name: raw.pending
 SELECT id, account, kind, source, content_type, query, body, received_ms FROM raw_bodies

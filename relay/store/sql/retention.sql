@@ -57,6 +57,9 @@ SELECT id FROM attempts WHERE id >= :low AND id < :high LIMIT 1
 -- name: raw.after
 SELECT id, state FROM raw_bodies WHERE id > :after AND id < :before ORDER BY id LIMIT :most
 
+-- name: raw.delete
+DELETE FROM raw_bodies WHERE id = :id
+
 -- name: raw.quarantined
 SELECT id FROM raw_bodies WHERE state = 'quarantined' AND id < :before ORDER BY id LIMIT :most
 

@@ -228,12 +228,27 @@ async def test_a_lease_that_is_given_back_is_due_at_once_and_cannot_be_finished(
     new = await world.endpoint()
     await _event(world)
     (work,) = await world.lease((new, 1))
-    await world.store.release_delivery(work)
+    await world.store.release_deliveries([work])
     assert (await _finish(work, world, 200)).fenced
     (again,) = await world.lease((new, 1), claim=OTHER_CLAIM)
-    await world.store.release_delivery(work)
+    await world.store.release_deliveries([work])
     assert (again.id, again.attempt) == (work.id, 1)
     assert not (await _finish(again, world, 200)).fenced
+
+
+async def test_leases_are_given_back_together_each_only_to_its_own_claim(world: World) -> None:
+    new = await world.endpoint()
+    for _ in range(3):
+        await _event(world)
+    mine = await world.lease((new, 2))
+    (theirs,) = await world.lease((new, 1), claim=OTHER_CLAIM)
+    stale = msgspec.structs.replace(theirs, claim=CLAIM)
+
+    await world.store.release_deliveries([*mine, stale])
+
+    again = await world.lease((new, 10))
+    assert [(work.id, work.attempt) for work in again] == [(work.id, 1) for work in mine]
+    assert not (await _finish(theirs, world, 200)).fenced
 
 
 def _none() -> DeliveryDetail:

@@ -85,6 +85,16 @@ async def test_it_goes_from_recipients_and_their_reports_and_the_others_stay(wor
     assert database.execute("SELECT COUNT(*) FROM reports WHERE mobile > 0") == [(1,)]
 
 
+async def test_two_numbers_of_one_message_are_erased_one_after_the_other(world: World) -> None:
+    message = await _deliver(world, MOBILE, OTHER)
+
+    for mobile in (OTHER, MOBILE):
+        erased, _ = await _erase(world, mobile)
+        assert erased == {"events": 2, "recipients": 1}
+
+    assert [(found.to, len(found.reports)) for found in await world.recipients(message)] == [("erased", 1)] * 2
+
+
 async def test_the_text_goes_when_nobody_else_got_it(world: World) -> None:
     message = await _deliver(world, MOBILE)
 

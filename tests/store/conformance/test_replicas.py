@@ -193,7 +193,7 @@ async def test_deliveries_of_a_dead_replica_are_free_and_it_cannot_finish_or_rel
 
     assert (taken.id, taken.attempt) == (dead.id, 1)
     assert (await store.finish_delivery(dead, attempt_record(dead, 200, at_ms=now_ms))).fenced
-    await store.release_delivery(dead)
+    await store.release_deliveries([dead])
     assert await world.lease((endpoint, 9), now_ms=now_ms, claim=claim_of(B)) == []
     assert not (await store.finish_delivery(taken, attempt_record(taken, 200, at_ms=now_ms))).fenced
 

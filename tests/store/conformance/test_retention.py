@@ -329,12 +329,12 @@ async def test_pairs_of_inbound_messages_are_forgotten_oldest_first(world: World
 
 
 async def test_used_quota_is_forgotten_by_its_day(world: World, database: Database) -> None:
-    for day in ("2026-11-17", "2026-11-18", "2026-11-20"):
+    for day in ("2026-11-17", "2026-11-18", "2026-11-20", "2026-11-21"):
         await world.try_accept(world.draft(mobiles(1)), quota=Quota(day=day, units=10, ends_in_s=1.0))
 
     assert await _rows(world, "quota") == 2
 
-    assert database.execute("SELECT day FROM quota_use") == [("2026-11-20",)]
+    assert database.execute("SELECT day FROM quota_use ORDER BY day") == [("2026-11-20",), ("2026-11-21",)]
 
 
 async def test_whole_days_can_go_at_once(world: World, database: Database) -> None:
