@@ -59,15 +59,19 @@ class Receive:
         ):
             raise AddressNotAllowed("Callbacks of this account are not taken from this address.")
         item = PendingRaw(id=RawId(self._entropy.new_id("raw_")), account_id=account.id, raw=raw)
-        ends_s = asyncio.get_running_loop().time() + self._store_timeout_s
+        ends_s = self._ends_s()
         if self._spool.waiting and not await self._spool.turn(self._store_timeout_s):
             try:
                 await self._spool.append(item)
             except StoreUnavailable:
-                # Decision: the store is tried out of turn, because out of order is better than lost.
-                return await self._store_or_spool(item, ends_s)
+                # Decision: the store is tried out of turn, because out of order is better than lost; with all its
+                # time, because nothing else is left.
+                return await self._store_or_spool(item, self._ends_s())
             return _SPOOLED
         return await self._store_or_spool(item, ends_s)
+
+    def _ends_s(self) -> float:
+        return asyncio.get_running_loop().time() + self._store_timeout_s
 
     async def _account_of(self, token: str) -> Account | None:
         try:

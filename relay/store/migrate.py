@@ -82,6 +82,9 @@ async def migrate_postgres(url: str) -> str:
         async with engine.connect() as connection:
             await connection.run_sync(_upgrade)
             await connection.commit()
+    except ValueError:
+        # From None: what cannot be read of an address may be a piece of its password.
+        raise StoreUnavailable("the database cannot be migrated: its address cannot be read") from None
     except (sa.exc.DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
         raise StoreUnavailable(f"the database cannot be migrated: {_says(cause)}") from error

@@ -11,7 +11,7 @@ It runs inside one transaction. An exception that leaves it undoes all that it d
 beginning, as when PostgreSQL found a deadlock: what it did before that is undone, so it must keep nothing outside.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -20,15 +20,15 @@ from relay.ports import Entropy, Straight
 from relay.store.queries import Queries, Query
 
 T = TypeVar("T")
-Fetch = Literal["rows", "row", "count", "put", "hold"]
+Fetch = Literal["rows", "row", "each", "count", "put", "hold"]
 Row = Sequence[Any]
 
 
 class Step(msgspec.Struct, frozen=True, gc=False):
-    """One statement. ``params`` in the order of the query's names; for ``put`` a list of such tuples.
+    """One statement. ``params`` in the order of the query's names; for ``put`` and ``each`` a list of such tuples.
 
-    The driver answers with a list of rows (``rows``), a row or None (``row``), the number of rows changed (``count``),
-    or None (``put``, ``hold``).
+    The driver answers with a list of rows (``rows``, ``each``), a row or None (``row``), the number of rows changed
+    (``count``), or None (``put``, ``hold``).
     """
 
     query: Query
@@ -43,13 +43,15 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """When a script may run among others, for an engine that has several writers. SQLite has one: there every script
     runs alone, and none of this matters.
 
-    ``submissions``: it works on these, so their messages are locked before it begins. ``locks``: no two scripts that
-    share one run at the same time in any process. Both are taken for all scripts of a commit at once and in one order,
-    so that no two processes wait for each other. ``place``: scripts of one commit run in this order. ``weight``: about
-    how many rows it writes. ``alone``: it locks so much that it shares its commit with no other.
+    ``submissions``, and ``tasks`` as the provider names them: it works on these, so their messages are locked before it
+    begins. ``locks``: no two scripts that share one run at the same time in any process. All are taken for all scripts
+    of a commit at once and in one order, so that no two processes wait for each other. ``place``: scripts of one commit
+    run in this order. ``weight``: about how many rows it writes. ``alone``: it locks so much that it shares its commit
+    with no other.
     """
 
     submissions: tuple[bytes, ...] = ()
+    tasks: tuple[str, ...] = ()
     locks: tuple[str, ...] = ()
     place: int = 0
     weight: int = 1
@@ -88,6 +90,15 @@ class Db:
         row: Row | None = yield Step(query, query.bind(params), "row")
         return row
 
+    def each(self, name: str, params: Sequence[Mapping[str, object]]) -> Script[list[Row]]:
+        """All rows of the query for each of ``params``, one after the other: what a row belongs to must be seen from
+        its columns. The statements of one ``each`` may not wait for each other's answers."""
+        if not params:
+            return []
+        query = self._queries[name]
+        rows: list[Row] = yield Step(query, [query.bind(one) for one in params], "each")
+        return rows
+
     def run(self, name: str, /, **params: object) -> Script[int]:
         """How many rows the statement changed."""
         query = self._queries[name]
@@ -108,7 +119,7 @@ class Db:
     def hold(self, *submissions: bytes) -> Script[None]:
         """Until the transaction ends nobody else changes the messages of these submissions, nor any submission,
         recipient or report of them: what is read from now on stays true."""
-        yield Step(self._queries["states.hold"], (submissions,), "hold")
+        yield Step(self._queries["states.hold"], (submissions, ()), "hold")
 
     def ddl(self, text: str) -> Script[None]:
         """Change the schema, where there are partitions. Such a statement takes no parameters: ``text`` is made of our

@@ -235,6 +235,8 @@ def _execute(connection: sqlite3.Connection, step: Step) -> object:
             # fetchall, not fetchone: a RETURNING statement that is not read to its end is not finished.
             rows = connection.execute(sql, step.params).fetchall()
             return rows[0] if rows else None
+        case "each":
+            return [row for params in step.params for row in connection.execute(sql, params).fetchall()]
         case "count":
             return connection.execute(sql, step.params).rowcount
         case "put":

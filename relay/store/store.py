@@ -136,7 +136,7 @@ class ScriptStore:
                 limit=limit,
                 idempotency=idempotency,
             ),
-            turns.accept(draft, limited=limit is not None),
+            turns.accept(draft, limited=limit is not None, quota=quota, idempotency=idempotency),
         )
 
     async def keep_answer(self, idempotency: Idempotency) -> None:
@@ -161,7 +161,7 @@ class ScriptStore:
     ) -> FinishedSubmission:
         return await self._driver.write(
             lambda db: submit.finish(db, work, outcome, now_ms=now_ms, retry_due_ms=retry_due_ms, resend=resend),
-            turns.finish_submission(work),
+            turns.finish_submission(work, outcome),
         )
 
     async def sweep(
@@ -217,7 +217,7 @@ class ScriptStore:
         )
 
     async def receive_in_turn(self, bodies: list[ReadBody]) -> list[ReceivedBody]:
-        return await self._driver.write(lambda db: receiving.in_turn(db, bodies))
+        return await self._driver.write(lambda db: receiving.in_turn(db, bodies), turns.receive_in_turn(bodies))
 
     async def quarantine(self, account_id: AccountId, raw_id: RawId, raw: RawBody, why: str) -> None:
         await self._driver.write(lambda db: raws.quarantine(db, raw_bytes(account_id), raw_id, raw, why))

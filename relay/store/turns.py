@@ -6,9 +6,10 @@ accepts, which nobody else can see yet, so that none of its many rows has to be 
 
 from typing import Final
 
-from relay.domain.ids import AccountId, is_task_id, raw_bytes
+from relay.domain.ids import AccountId, TeamId, is_task_id, raw_bytes
 from relay.domain.messages import MessageDraft, SubmissionWork
-from relay.domain.provider import InboundRow, Reading, ReportRow
+from relay.domain.provider import InboundRow, Reading, Refused, ReportRow, SendOutcome
+from relay.ports import Idempotency, Quota, ReadBody, ReadReports
 from relay.store.script import Turn
 
 _CLAIM: Final = 1
@@ -19,23 +20,53 @@ ALONE: Final = Turn(alone=True)
 """It looks at rows of everybody, or others wait for the rows that it has: then for it alone, not for its neighbours."""
 
 
-def accept(draft: MessageDraft, *, limited: bool) -> Turn:
-    """``limited``: its numbers are counted, and whoever counts must see what others have just added."""
-    locks = (f"numbers:{draft.team_id}:{draft.category}",) if limited else ()
-    return Turn(place=_ACCEPT, locks=locks, weight=draft.to_count + 4)
+def accept(draft: MessageDraft, *, limited: bool, quota: Quota | None, idempotency: Idempotency | None) -> Turn:
+    """``limited``: its numbers are counted, and whoever counts must see what others have just added. The quota and the
+    key would make others wait anyway, but in the order in which the messages happen to come: two processes that have
+    each other's next one would wait for ever."""
+    locks: list[str] = []
+    if quota is not None:
+        locks.append(_quota(draft.team_id))
+    if limited:
+        locks.append(f"numbers:{draft.team_id}:{draft.category}")
+    if idempotency is not None:
+        locks.append(f"key:{idempotency.scope}:{idempotency.key}")
+    return Turn(place=_ACCEPT, locks=tuple(locks), weight=draft.to_count + 4)
 
 
-def finish_submission(work: SubmissionWork) -> Turn:
-    """Its message is its own."""
-    return Turn(submissions=(raw_bytes(work.id),))
+def finish_submission(work: SubmissionWork, outcome: SendOutcome) -> Turn:
+    """Its message is its own. What was refused gives its quota back."""
+    locks = (_quota(work.team_id),) if isinstance(outcome, Refused) else ()
+    return Turn(submissions=(raw_bytes(work.id),), locks=locks)
 
 
 def receive_reports(reading: Reading[ReportRow]) -> Turn:
-    """The messages that it names by our own taskIds; others are locked when they are found."""
-    tasks = {row.task_id for row in reading.rows if row.task_id is not None and is_task_id(row.task_id)}
-    return Turn(submissions=tuple(map(bytes.fromhex, tasks)), weight=1 + 3 * len(reading.rows))
+    """The messages that it names, by our own taskIds or the provider's."""
+    tasks = {row.task_id for row in reading.rows if row.task_id is not None}
+    own = {task for task in tasks if is_task_id(task)}
+    return Turn(submissions=tuple(map(bytes.fromhex, own)), tasks=tuple(tasks - own), weight=1 + 3 * len(reading.rows))
 
 
 def receive_inbound(account_id: AccountId, reading: Reading[InboundRow]) -> Turn:
     """One at a time for an account: the pushed and the pulled copy of one message must see each other."""
     return Turn(locks=(f"inbound:{account_id}",), weight=1 + 3 * len(reading.rows))
+
+
+def receive_in_turn(bodies: list[ReadBody]) -> Turn:
+    """What each of them needs, all at once."""
+    each = [
+        receive_reports(body.reading)
+        if isinstance(body, ReadReports)
+        else receive_inbound(body.item.account_id, body.reading)
+        for body in bodies
+    ]
+    return Turn(
+        submissions=tuple({submission for turn in each for submission in turn.submissions}),
+        tasks=tuple({task for turn in each for task in turn.tasks}),
+        locks=tuple({lock for turn in each for lock in turn.locks}),
+        weight=sum(turn.weight for turn in each),
+    )
+
+
+def _quota(team_id: TeamId) -> str:
+    return f"quota:{team_id}"

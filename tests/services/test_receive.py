@@ -228,6 +228,26 @@ async def test_when_the_spool_is_full_while_bodies_wait_the_store_is_tried_out_o
     assert await gate.spooled() == [b"one"]
 
 
+async def test_the_store_has_all_its_time_although_the_turn_was_waited_for_in_vain(gate: Gate) -> None:
+    gate.applier.answer_of(b"one").set_exception(StoreUnavailable("locked"))
+    await gate.callback(b"one")
+    results: list[AppliedBody] = []
+
+    async def apply(items: list[PendingRaw]) -> Collection[RawId]:
+        if not results:
+            results.append(await gate.callback(b"two"))
+            return ()
+        gate.disk.fails = True
+        asyncio.get_running_loop().call_later(WAIT_S * 1.5, gate.applier.answer_of(b"three").set_result, STORED)
+        results.append(await gate.callback(b"three"))
+        gate.disk.fails = False
+        return ()
+
+    await gate.spool.replay(apply)
+
+    assert results == [SPOOLED, STORED]
+
+
 async def test_a_callback_that_neither_takes_is_refused(gate: Gate) -> None:
     gate.disk.fails = True
     gate.applier.answer_of(b"one").set_exception(StoreUnavailable("locked"))

@@ -43,7 +43,7 @@ def _used() -> set[str]:
                 continue
             if node.func.attr == "hold":
                 used.add("states.hold")
-            elif node.func.attr in ("rows", "row", "run", "put", "many"):
+            elif node.func.attr in ("rows", "row", "each", "run", "put", "many"):
                 used |= _names(node.args[0])
     return used
 

@@ -541,17 +541,17 @@ async def test_a_turn_comes_when_a_replay_that_gets_on_has_applied_the_last_bodi
     turns: list[asyncio.Task[bool]] = []
 
     async def apply(items: list[PendingRaw]) -> tuple[()]:
-        turns.append(asyncio.create_task(there.turn(5.0)))
+        turns.append(asyncio.create_task(there.turn(60.0)))
         await asyncio.sleep(0)
         return ()
 
     async with spool(tmp_path) as there:
-        assert await there.turn(5.0)
+        assert await there.turn(60.0)
         await asyncio.gather(*(there.append(item(number)) for number in range(2 * BATCH_BODIES + 1)))
-        assert not await there.turn(5.0)  # nobody applies them
+        assert not await there.turn(60.0)  # nobody applies them
         await there.replay(apply)
         # The first time nothing had been applied yet, the second time there was more than a little left.
-        assert await asyncio.gather(*turns) == [False, False, True]
+        assert await asyncio.wait_for(asyncio.gather(*turns), 5) == [False, False, True]
 
 
 async def test_a_turn_does_not_come_when_the_last_bodies_fail_or_take_too_long(tmp_path: Path) -> None:
@@ -561,7 +561,7 @@ async def test_a_turn_does_not_come_when_the_last_bodies_fail_or_take_too_long(t
         if len(items) == BATCH_BODIES:
             return ()
         assert not await there.turn(0.01)
-        turns.append(asyncio.create_task(there.turn(5.0)))
+        turns.append(asyncio.create_task(there.turn(60.0)))
         await asyncio.sleep(0)
         raise StoreUnavailable("away")
 
@@ -569,7 +569,7 @@ async def test_a_turn_does_not_come_when_the_last_bodies_fail_or_take_too_long(t
         await asyncio.gather(*(there.append(item(number)) for number in range(BATCH_BODIES + 1)))
         with pytest.raises(StoreUnavailable):
             await there.replay(apply)
-        assert await asyncio.gather(*turns) == [False]
+        assert await asyncio.wait_for(asyncio.gather(*turns), 5) == [False]
 
 
 async def test_bodies_that_cannot_be_written_do_not_wait(tmp_path: Path) -> None:

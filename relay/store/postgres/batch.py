@@ -6,92 +6,64 @@ difference, then carried out table by table, all rows in one statement.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
 
-from relay.store.postgres.connections import Connection
-from relay.store.postgres.shapes import Rows, Shape, bulk, conflict, shape_of
-from relay.store.queries import Queries, Query
+from relay.domain.errors import StoreError
+from relay.store.postgres.connections import Session
+from relay.store.postgres.pending import Group, Pending
+from relay.store.postgres.shapes import Shape
+from relay.store.postgres.statements import Statements
+from relay.store.queries import Query
 from relay.store.script import Db, Script, Step, Turn
 
 T = TypeVar("T")
-Types = Mapping[str, Mapping[str, str]]
-"""Of every table, the type of every column."""
 
 MOST_ROWS: Final = 5_000
-"""So many rows go into one statement."""
-_TYPES: Final = """
-SELECT c.relname, a.attname, format_type(a.atttypid, NULL) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
-WHERE c.relkind IN ('r', 'p') AND pg_table_is_visible(c.oid) AND a.attnum > 0 AND NOT a.attisdropped
-"""
+"""So many rows go into one statement, and"""
+MOST_STATEMENTS: Final = 1_000
+"""so many statements into one round trip: each is answered well within its time."""
+BREATH: Final = 500
+"""After so many writes that were only kept the server hears of us, or it would take us for frozen; and the event loop
+is given to others."""
 # The array is sorted, and unnest keeps its order: every process takes locks in the same one.
 _LOCK: Final = "SELECT pg_advisory_xact_lock(k) FROM unnest($1::bigint[]) AS k"
+# With a crash the statistics begin anew: what is told by this time is told by the same life of the same server.
+_ID: Final = """
+SELECT pg_current_xact_id_if_assigned()::text, (SELECT stats_reset::text FROM pg_stat_archiver)
+"""
 
 
-async def read_types(connection: Connection) -> dict[str, dict[str, str]]:
-    """What the server says of our tables."""
-    types: dict[str, dict[str, str]] = {}
-    for table, column, kind in await connection.fetch(_TYPES):
-        types.setdefault(table, {})[column] = kind
-    return types
+class Transaction(NamedTuple):
+    """What a commit is known by. ``life``: of the server that gave the number; after a crash it may give it again."""
 
-
-class Statements:
-    """What is known of each query, found out once."""
-
-    def __init__(self, queries: Queries) -> None:
-        self.hold = queries["states.hold"]
-        self._shapes: dict[int, Shape] = {}
-        self._bulk: dict[int, tuple[str, tuple[int, ...]]] = {}
-
-    def shape(self, query: Query) -> Shape:
-        """What it touches."""
-        shape = self._shapes.get(id(query))
-        if shape is None:
-            shape = self._shapes[id(query)] = shape_of(query)
-        return shape
-
-    def bulk(self, query: Query, types: Types) -> tuple[str, tuple[int, ...]]:
-        """A plain INSERT over many rows."""
-        found = self._bulk.get(id(query))
-        if found is None:
-            shape = self.shape(query)
-            found = self._bulk[id(query)] = bulk(shape, types[shape.writes or ""])
-        return found
-
-
-class _Group:
-    """Writes of one query that are still to be carried out."""
-
-    def __init__(self, query: Query, shape: Shape) -> None:
-        self.query = query
-        self.shape = shape
-        self.rows = Rows()
+    number: str
+    life: str | None
 
 
 class Batch:
-    """An open transaction. ``wrote``: the script that ran last has changed something. ``transaction``: its id."""
+    """An open transaction. ``wrote``: the script that ran last has changed something."""
 
-    def __init__(self, connection: Connection, statements: Statements, types: Types) -> None:
-        self._connection = connection
+    def __init__(self, session: Session, statements: Statements, *, reads: bool = False) -> None:
+        """``reads``: nothing may be written."""
+        self._session = session
         self._statements = statements
-        self._types = types
-        self._groups: dict[str, list[_Group]] = {}
+        self._reads = reads
+        self._pending = Pending()
+        self._unheard = 0
         self._held: set[bytes] = set()
         self._kept: dict[tuple[int, tuple[Any, ...]], tuple[Shape, list[Any]]] = {}
         self.wrote = False
-        self.transaction = ""
 
     async def begin(self, opening: str, turns: Sequence[Turn]) -> None:
         """Open it with the statements ``opening``, and take what its scripts need to themselves."""
-        await self._connection.execute(opening)
-        locks = {_lock_number(lock) for turn in turns for lock in turn.locks}
-        await self._take(locks)
-        await self._hold([submission for turn in turns for submission in turn.submissions])
-        self.transaction = await self._connection.fetchval("SELECT pg_current_xact_id()::text")
+        await self._session.execute(opening)
+        await self._take({_lock_number(lock) for turn in turns for lock in turn.locks})
+        submissions = [submission for turn in turns for submission in turn.submissions]
+        await self._hold(submissions, [task for turn in turns for task in turn.tasks])
 
     async def run(self, script: Callable[[Db], Script[T]], db: Db) -> T:
-        """The result of a script. Raises what it raises."""
+        """The result of a script. Raises what it raises, and Broken."""
         self.wrote = False
         steps = script(db)
         try:
@@ -102,20 +74,22 @@ class Batch:
             value: T = stop.value
             return value
 
-    async def flush(self) -> None:
-        """Carry out all that is pending."""
-        # What is ordered comes last: its lock is then held for the shortest time.
-        tables = sorted(self._groups, key=lambda table: any(group.query.ordered for group in self._groups[table]))
-        for table in tables:
-            await self._flush_table(table)
+    async def finish(self) -> Transaction | None:
+        """Carry out all that is pending; what the commit will be known by, or None when there is nothing to commit."""
+        for table in self._pending.tables():
+            await self._flush(table)
+        ((number, life),) = await self._session.fetch(_ID)
+        return None if number is None else Transaction(number, life)
 
     async def _answer(self, step: Step) -> object:
         query = step.query
         if step.fetch == "hold":
-            await self._hold(step.params[0])
+            await self._hold(*step.params)
             return None
         shape = self._statements.shape(query)
         if shape.writes is not None:
+            if self._reads:
+                raise StoreError("a script that only reads wants to write")
             self._forget(shape.writes)
         if step.fetch == "put":
             self.wrote = True
@@ -123,96 +97,92 @@ class Batch:
             return None
         if query.kept:
             return await self._look_up(query, shape, step)
-        await self._flush_before(shape, step.params)
+        for params in step.params if step.fetch == "each" else (step.params,):
+            await self._flush_before(shape, params)
         match step.fetch:
-            case "rows":
-                rows = await self._connection.fetch(query.sql, *step.params)
-                self.wrote |= shape.writes is not None and bool(rows)
-                return rows
-            case "row":
-                rows = await self._connection.fetch(query.sql, *step.params)
-                self.wrote |= shape.writes is not None and bool(rows)
-                return rows[0] if rows else None
+            case "rows" | "row":
+                return self._rows(await self._session.fetch(query.sql, *step.params), shape, step)
+            case "each":
+                return self._rows(await self._fetch_each(query, step.params), shape, step)
             case "count":
-                status = await self._connection.execute(query.sql, *step.params)
+                status = await self._session.execute(query.sql, *step.params)
                 count = int(status.rpartition(" ")[2])
                 self.wrote |= count > 0
                 return count
+
+    async def _fetch_each(self, query: Query, params: Sequence[Sequence[Any]]) -> list[Any]:
+        if len(params) == 1:
+            return await self._session.fetch(query.sql, *params[0])
+        rows: list[Any] = []
+        for start in range(0, len(params), MOST_STATEMENTS):
+            rows += await self._session.fetch_many(query.sql, params[start : start + MOST_STATEMENTS])
+        return rows
+
+    def _rows(self, rows: list[Any], shape: Shape, step: Step) -> object:
+        self.wrote |= shape.writes is not None and bool(rows)
+        return (rows[0] if rows else None) if step.fetch == "row" else rows
 
     async def _look_up(self, query: Query, shape: Shape, step: Step) -> object:
         key = (id(query), tuple(step.params))
         known = self._kept.get(key)
         if known is None:
             await self._flush_before(shape, step.params)
-            known = (shape, await self._connection.fetch(query.sql, *step.params))
+            known = (shape, await self._session.fetch(query.sql, *step.params))
             self._kept[key] = known
-        rows = known[1]
-        return rows if step.fetch == "rows" else (rows[0] if rows else None)
+        return self._rows(known[1], shape, step)
 
     def _forget(self, table: str) -> None:
         for key in [key for key, (shape, _) in self._kept.items() if table in shape.tables]:
             del self._kept[key]
 
     async def _put(self, query: Query, shape: Shape, rows: Sequence[Sequence[Any]]) -> None:
-        table = shape.writes
-        if table is None or not shape.deferrable:
-            for row in rows:
-                await self._flush_before(shape, row)
-                await self._connection.execute(query.sql, *row)
+        if shape.deferrable:
+            self._pending.add(query, shape, rows)
+            await self._breathe()
             return
-        groups = self._groups.setdefault(table, [])
         for row in rows:
-            _group_for(groups, query, shape, row).rows.all.append(row)
+            await self._flush_before(shape, row)
+            await self._session.execute(query.sql, *row)
+
+    async def _breathe(self) -> None:
+        self._unheard += 1
+        if self._unheard == BREATH:
+            self._unheard = 0
+            await self._session.execute("SELECT 1")
 
     async def _flush_before(self, shape: Shape, params: Sequence[Any]) -> None:
-        for table in shape.tables & self._groups.keys():
-            groups = self._groups[table]
-            if any(conflict(table, shape, params, group.shape, group.rows) for group in groups):
-                await self._flush_table(table)
+        for table in self._pending.in_the_way(shape, params):
+            await self._flush(table)
 
-    async def _flush_table(self, table: str) -> None:
-        for group in self._groups.pop(table, ()):
-            rows = group.rows.all
-            if group.query.ordered is not None:
-                place = group.query.names.index(group.query.ordered)
-                await self._take({_lock_number(f"{group.query.ordered}:{row[place].hex()}") for row in rows})
-            order = group.shape.order()
-            if order is not None and len(rows) > 1:
-                rows.sort(key=lambda row: row[order])
-            await self._execute(group, rows)
+    async def _flush(self, table: str) -> None:
+        for group in self._pending.take(table):
+            await self._take(
+                {_lock_number(f"{group.query.ordered}:{value.hex()}") for value in group.values_of(group.query.ordered)}
+            )
+            await self._execute(group)
 
-    async def _execute(self, group: _Group, rows: list[Sequence[Any]]) -> None:
+    async def _execute(self, group: Group) -> None:
+        rows = group.sorted_rows()
         if len(rows) == 1:
-            await self._connection.execute(group.query.sql, *rows[0])
+            await self._session.execute(group.query.sql, *rows[0])
         elif group.shape.columns:
-            sql, places = self._statements.bulk(group.query, self._types)
+            sql, places = await self._statements.bulk(group.query, self._session)
             for start in range(0, len(rows), MOST_ROWS):
                 part = rows[start : start + MOST_ROWS]
-                await self._connection.execute(sql, *[[row[place] for row in part] for place in places])
+                await self._session.execute(sql, *[[row[place] for row in part] for place in places])
         else:
-            await self._connection.executemany(group.query.sql, rows)
+            for start in range(0, len(rows), MOST_STATEMENTS):
+                await self._session.execute_many(group.query.sql, rows[start : start + MOST_STATEMENTS])
 
     async def _take(self, locks: set[int]) -> None:
         if locks:
-            await self._connection.execute(_LOCK, sorted(locks))
+            await self._session.execute(_LOCK, sorted(locks))
 
-    async def _hold(self, submissions: Sequence[bytes]) -> None:
+    async def _hold(self, submissions: Sequence[bytes], tasks: Sequence[str]) -> None:
         wanted = [submission for submission in submissions if submission not in self._held]
-        if wanted:
-            await self._connection.execute(self._statements.hold.sql, wanted)
+        if wanted or tasks:
+            await self._session.execute(self._statements.hold.sql, wanted, tasks)
             self._held.update(wanted)
-
-
-def _group_for(groups: list[_Group], query: Query, shape: Shape, row: Sequence[Any]) -> _Group:
-    """The group that this row may join without overtaking another write to the same row; a new one when there is none."""
-    for group in reversed(groups):
-        if group.query is query:
-            return group
-        if conflict(shape.writes or "", shape, row, group.shape, group.rows):
-            break
-    group = _Group(query, shape)
-    groups.append(group)
-    return group
 
 
 def _lock_number(name: str) -> int:

@@ -1,7 +1,9 @@
 """What a statement reads and writes, read from its text.
 
 The driver puts the writes of several scripts together, so it must know which statements may not overtake which. In
-doubt a statement conflicts: then what is pending for its tables is carried out before it.
+doubt a statement conflicts: then what is pending for its tables is carried out before it. Two limits: the tables of a
+statement stand behind FROM, JOIN, INTO and UPDATE (tests/store/postgres/test_shapes.py sees that of ours they all do);
+and a new row is not compared with what a removed one had in other columns than the one removes by.
 """
 
 import re
@@ -14,18 +16,21 @@ from relay.store.queries import Query
 
 _WRITE: Final = re.compile(r"(?:INSERT INTO|UPDATE|DELETE FROM) (\w+)")
 _FROM: Final = re.compile(
-    r"\b(?:FROM|JOIN) (\w+)(?: (?:AS )?(?!(?:WHERE|JOIN|CROSS|LEFT|ON|ORDER|SET|FOR|GROUP|LIMIT|RETURNING|USING|AND)\b)(\w+))?"
+    r"\b(?:FROM|JOIN) (\w+)(?: (?:AS )?"
+    r"(?!(?:WHERE|JOIN|CROSS|LEFT|ON|ORDER|SET|FOR|GROUP|LIMIT|RETURNING|USING|AND)\b)(\w+))?"
 )
 _INSERT: Final = re.compile(r"INSERT INTO (\w+) \(([^()]*)\) VALUES \(([^()]*)\)\Z")
-_EQUALS: Final = re.compile(r"(?<![\w.])(?:(\w+)\.)?(\w+) = \$(\d+)")
+_EQUALS: Final = re.compile(r"(?:(\w+)\.)?(\w+) = \$(\d+)")
+_SET: Final = re.compile(r"(\w+) = ")
+_END: Final = re.compile(r" (?:ORDER BY|LIMIT|RETURNING|FOR UPDATE|GROUP BY)\b")
 _PARAM: Final = re.compile(r"\$(\d+)")
 _GROUP: Final = re.compile(r"\([^()]*\)")
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """``writes``: the table that it changes. ``reads``: the tables whose rows it looks at. ``keys``: per table, columns
-    that must equal a parameter (its index) in every row that it touches. ``columns`` and ``values`` of a plain INSERT.
-    ``deferrable``: it looks at no other table, so it may be carried out later."""
+    that equal a parameter (its index) in every row that it touches, before and after. ``columns`` and ``values`` of a
+    plain INSERT. ``deferrable``: it looks at no other table, so it may be carried out later."""
 
     writes: str | None
     reads: frozenset[str]
@@ -67,11 +72,10 @@ def shape_of(query: Query) -> Shape:
         )
     write = _WRITE.match(sql)
     writes = None if write is None else write[1]
-    aliases = {found[2] or found[1]: found[1] for found in _FROM.finditer(sql)}
-    reads = frozenset(aliases.values())
-    if writes is not None and not sql.startswith("INSERT"):
-        aliases[writes] = writes
-        reads |= {writes}
+    aliases = [(found[2] or found[1], found[1]) for found in _FROM.finditer(sql)]
+    if write is not None and sql.startswith("UPDATE"):
+        aliases.append((write[1], write[1]))
+    reads = frozenset(table for _, table in aliases)
     return Shape(
         writes=writes,
         reads=reads,
@@ -121,25 +125,31 @@ def bulk(shape: Shape, types: Mapping[str, str]) -> tuple[str, tuple[int, ...]]:
     arrays = ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(parameters.values(), 1))
     names = ", ".join(f"p{index}" for index in parameters)
     into = f"INSERT INTO {shape.writes} ({', '.join(shape.columns)})"
-    return f"{into} SELECT {', '.join(values)} FROM unnest({arrays}) AS v({names})", tuple(parameters)
+    rows = f"FROM unnest({arrays}) AS v({names})"
+    return f"{into} SELECT {', '.join(values)} {rows}", tuple(parameters)
 
 
-def _keys(sql: str, aliases: Mapping[str, str]) -> dict[str, dict[str, int]]:
-    where = sql.partition(" WHERE ")[2]
-    if " WHERE " in where:
-        # A subquery: which conditions are whose is more than a look at the text can tell.
+def _keys(sql: str, aliases: Sequence[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    head, _, where = sql.partition(" WHERE ")
+    if " WHERE " in where or "CASE " in where or len({table for _, table in aliases}) < len(aliases):
+        # Which conditions are whose, and of which row, is more than a look at the text can tell.
         return {}
     before = None
     while before != where:
-        before, where = where, _GROUP.sub("", where)
-    where = re.split(r" (?:ORDER BY|LIMIT|RETURNING|FOR UPDATE|GROUP BY) ", where)[0]
+        before, where = where, _GROUP.sub("@", where)
+    where = _END.split(where)[0]
     if " OR " in where:
         return {}
+    # A row that it moves from one value to another is touched by whoever looks for either.
+    moved = set(_SET.findall(head.partition(" SET ")[2]))
     keys: dict[str, dict[str, int]] = {}
-    for alias, column, number in _EQUALS.findall(where):
-        table = aliases.get(alias) if alias else (next(iter(aliases.values())) if len(set(aliases)) == 1 else None)
+    for condition in where.split(" AND "):
+        found = _EQUALS.fullmatch(condition.strip())
+        if found is None or found[2] in moved:
+            continue
+        table = dict(aliases).get(found[1]) if found[1] else (aliases[0][1] if len(aliases) == 1 else None)
         if table is not None:
-            keys.setdefault(table, {})[column] = int(number) - 1
+            keys.setdefault(table, {})[found[2]] = int(found[3]) - 1
     return keys
 
 

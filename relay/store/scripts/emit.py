@@ -103,6 +103,15 @@ def find_submission(db: Db, submission: bytes) -> Script[SubmissionRow | None]:
     return None if row is None else read_submission(row)
 
 
+def find_submissions(db: Db, submissions: Sequence[bytes]) -> Script[list[SubmissionRow]]:
+    """``find_submission`` for many at once: those that there are."""
+    if not submissions:
+        return []
+    yield from db.hold(*submissions)
+    rows = yield from db.each("submissions.find", [{"id": submission} for submission in submissions])
+    return [read_submission(row) for row in rows]
+
+
 def open_mobiles(db: Db, row: SubmissionRow) -> Script[list[int]]:
     """The numbers of a submission that no report has spoken of yet, in order."""
     if row.n_open == 0:
@@ -130,46 +139,67 @@ def changes(
     ]
 
 
-def move(
+class Move(msgspec.Struct, frozen=True, kw_only=True):
+    """Recipients of a message that go from one status to another (``deltas``, which sum to 0), and what is told of it:
+    each entry of ``told`` is an event, or several, for one tells of 500 recipients at most."""
+
+    row: SubmissionRow
+    deltas: Mapping[RecipientStatus, int]
+    told: Sequence[tuple[EventType, list[RecipientChange]]]
+    occurred_at: datetime
+
+    def events(self) -> list[tuple[EventType, list[RecipientChange]]]:
+        """One entry for each event."""
+        return [
+            (event_type, recipients[start : start + MAX_RECIPIENTS])
+            for event_type, recipients in self.told
+            for start in range(0, len(recipients), MAX_RECIPIENTS)
+        ]
+
+
+def move(db: Db, effects: Effects, moves: Sequence[Move], received_ms: int) -> Script[None]:
+    """Count the recipients of messages under their new statuses and emit the events, which go on from the number of
+    their message's last one."""
+    events = [moved.events() for moved in moves]
+    counted = yield from db.each(
+        "states.move", [_counts(moved, len(told)) for moved, told in zip(moves, events, strict=True) if told]
+    )
+    sequences = iter(counted)
+    for moved, told in zip(moves, events, strict=True):
+        if told:
+            message, last = next(sequences)
+            if message != moved.row.message:
+                raise LookupError(f"message {moved.row.message_id} has no state")
+            yield from _tell(db, effects, moved, told, last - len(told) + 1, received_ms)
+        elif moved.deltas:
+            yield from db.put("states.move", **_counts(moved, 0))
+        for status, number in moved.deltas.items():
+            if number > 0:
+                segments = number * moved.row.segments
+                effects.recipients_by_status[status] = effects.recipients_by_status.get(status, 0) + number
+                effects.segments_by_status[status] = effects.segments_by_status.get(status, 0) + segments
+
+
+def _counts(moved: Move, events: int) -> dict[str, object]:
+    return {"message": moved.row.message, "events": events, **_NO_MOVE, **dict(moved.deltas.items())}
+
+
+def _tell(
     db: Db,
     effects: Effects,
-    row: SubmissionRow,
-    deltas: Mapping[RecipientStatus, int],
+    moved: Move,
     told: Sequence[tuple[EventType, list[RecipientChange]]],
-    *,
-    occurred_at: datetime,
+    first: int,
     received_ms: int,
 ) -> Script[None]:
-    """Move recipients of a message between statuses (``deltas``, which sum to 0) and emit its events: each entry of
-    ``told`` in chunks of 500 recipients, numbered on from the message's last event."""
-    chunks = [
-        (event_type, recipients[start : start + MAX_RECIPIENTS])
-        for event_type, recipients in told
-        for start in range(0, len(recipients), MAX_RECIPIENTS)
-    ]
-    moved: dict[str, int] = dict(_NO_MOVE)
-    moved.update(deltas.items())
-    sequence = 0
-    if chunks:
-        counted = yield from db.row("states.move", message=row.message, events=len(chunks), **moved)
-        if counted is None:
-            raise LookupError(f"message {row.message_id} has no state")
-        sequence = counted[0] - len(chunks)
-    elif deltas:
-        yield from db.put("states.move", message=row.message, events=0, **moved)
-    for status, number in deltas.items():
-        if number > 0:
-            effects.recipients_by_status[status] = effects.recipients_by_status.get(status, 0) + number
-            effects.segments_by_status[status] = effects.segments_by_status.get(status, 0) + number * row.segments
     received_at = instant(received_ms)
-    for event_type, recipients in chunks:
-        sequence += 1
+    for sequence, (event_type, recipients) in enumerate(told, first):
         data = MessageChange(
-            message_id=row.message_id,
-            reference=row.reference,
-            metadata=row.metadata,
+            message_id=moved.row.message_id,
+            reference=moved.row.reference,
+            metadata=moved.row.metadata,
             sequence=sequence,
-            occurred_at=occurred_at,
+            occurred_at=moved.occurred_at,
             received_at=received_at,
             recipients=recipients,
         )
@@ -178,9 +208,9 @@ def move(
             effects,
             event_type,
             data,
-            team=row.team,
-            message=row.message,
-            extension=row.extension,
+            team=moved.row.team,
+            message=moved.row.message,
+            extension=moved.row.extension,
             now_ms=received_ms,
         )
 
@@ -222,7 +252,7 @@ def settle(
     deltas: dict[RecipientStatus, int] = {}
     if row.status != status:
         deltas = {row.status: -row.n_open, status: row.n_open}
-    yield from move(db, effects, row, deltas, told, occurred_at=instant(now_ms), received_ms=now_ms)
+    yield from move(db, effects, [Move(row=row, deltas=deltas, told=told, occurred_at=instant(now_ms))], now_ms)
     row.status = status
 
 

@@ -1,6 +1,7 @@
 """Applying delivery reports: one report, one state change, one event, however often and by whichever way it comes."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -13,15 +14,15 @@ from relay.domain.reports import Meaning, meaning_of
 from relay.domain.states import FINAL, STATUSES, UPGRADABLE, RecipientStatus, ReportSource
 from relay.domain.times import MINUTE_MS, instant
 from relay.ports import ReceivedBody, StoredEffects
-from relay.store.script import Db, Script
+from relay.store.script import Db, Row, Script
 from relay.store.scripts import raw as raws
-from relay.store.scripts.emit import Effects, SubmissionRow, find_submission, move, settle
+from relay.store.scripts.emit import Effects, Move, SubmissionRow, find_submission, find_submissions, move, settle
 
 _CODE = {status: index + 1 for index, status in enumerate(STATUSES)}
 LATE_MS: Final = 10 * MINUTE_MS
 """How long after it came an orphan may still find its submission by itself; the two commits lie seconds apart."""
 MANY: Final = 16
-"""From so many rows of one task on, all its recipients are read at once."""
+"""From so many rows of one submission on, all its recipients are read at once."""
 
 
 class _Found(msgspec.Struct, kw_only=True):
@@ -50,17 +51,17 @@ def receive(
     empty = not reading.rows and not quarantined and raw.source == "pull"
     if not (yield from raws.begin(db, account, raw_id, raw, quarantined=quarantined, empty=empty)):
         return raws.received(raw_id, {}, quarantined=False, effects=effects_of(effects))
-    named = _Named(rows=Counter(row.task_id for row in reading.rows))
+    named = yield from _look_up(db, account, reading.rows)
     groups: dict[tuple[bytes, EventType, RecipientStatus], _Group] = {}
     for row in reading.rows:
-        found = yield from _find(db, account, row, named)
+        found = _find(row, named)
         if found is None:
             yield from _orphan(db, account, raw_id, raw, row)
             results["orphaned"] += 1
             continue
         result = yield from _apply(db, effects, found, raw.source, raw.received_ms, named, groups)
         results[result] += 1
-    yield from _emit_groups(db, effects, groups, raw.received_ms)
+    yield from _finish(db, effects, named, groups, raw.received_ms)
     return raws.received(raw_id, dict(results), quarantined=quarantined, effects=effects_of(effects))
 
 
@@ -74,74 +75,66 @@ class _Group(msgspec.Struct, kw_only=True):
 
 
 class _Named(msgspec.Struct, frozen=True, kw_only=True):
-    """The submissions that a body names. Two tasks may name one (ours and the provider's): they must share one working
-    copy. ``rows``: how many rows name a task. ``by_mask``: the numbers of those of which a masked row has spoken.
-    ``statuses``: of those of which many rows speak, what each number is."""
+    """What the rows of a body name. Two tasks may name one submission (ours and the provider's): they share one working
+    copy. ``statuses``: what each number is of which a row speaks, by submission. ``by_mask``: all numbers of those of
+    which a masked row speaks. ``closed``: how many recipients of each a report has spoken of for the first time."""
 
-    rows: Counter[str | None]
-    by_task: dict[str, SubmissionRow | None] = msgspec.field(default_factory=dict)
-    by_id: dict[bytes, SubmissionRow] = msgspec.field(default_factory=dict)
-    by_mask: dict[bytes, dict[Mask, int]] = msgspec.field(default_factory=dict)
+    by_task: dict[str, SubmissionRow]
     statuses: dict[bytes, dict[int, int]] = msgspec.field(default_factory=dict)
-
-    def changed(self, submission: bytes, mobile: int, status: int) -> None:
-        """What was read of this number is so no longer."""
-        if submission in self.statuses:
-            self.statuses[submission][mobile] = status
+    by_mask: dict[bytes, dict[Mask, int]] = msgspec.field(default_factory=dict)
+    closed: Counter[bytes] = msgspec.field(default_factory=Counter)
 
 
-def _find(db: Db, account: bytes, row: ReportRow, named: _Named) -> Script[_Found | None]:
-    task = row.task_id
-    if task is None:
-        return None
-    if task not in named.by_task:
-        known = yield from _find_submission(db, account, task)
-        named.by_task[task] = None if known is None else named.by_id.setdefault(known.id, known)
-    submission = named.by_task[task]
+def _look_up(db: Db, account: bytes, rows: Sequence[ReportRow]) -> Script[_Named]:
+    """All that the rows name, in a few questions: a pull may bring 10,000 rows of as many messages."""
+    tasks = list(dict.fromkeys(row.task_id for row in rows if row.task_id is not None))
+    named = _Named(by_task=(yield from _find_submissions(db, account, tasks)))
+    yield from _read_recipients(db, named, rows)
+    return named
+
+
+def _find_submissions(db: Db, account: bytes, tasks: Sequence[str]) -> Script[dict[str, SubmissionRow]]:
+    own = yield from find_submissions(db, [bytes.fromhex(task) for task in tasks if is_task_id(task)])
+    by_id = {row.id: row for row in own if row.account == account}
+    by_task = {row.id.hex(): row for row in by_id.values()}
+    theirs = [{"task_id": task, "account": account} for task in tasks if task not in by_task]
+    ids: dict[str, bytes] = {}
+    for task, submission in (yield from db.each("submissions.find_by_task", theirs)):
+        ids.setdefault(task, bytes(submission))
+    more = yield from find_submissions(db, [key for key in dict.fromkeys(ids.values()) if key not in by_id])
+    by_id.update((row.id, row) for row in more)
+    by_task.update((task, by_id[key]) for task, key in ids.items())
+    return by_task
+
+
+def _read_recipients(db: Db, named: _Named, rows: Sequence[ReportRow]) -> Script[None]:
+    of_known = [(named.by_task[row.task_id].id, row) for row in rows if row.task_id in named.by_task]
+    masked = dict.fromkeys(key for key, row in of_known if row.mobile is None and row.mask is not None)
+    counts = Counter(key for key, _ in of_known)
+    whole = dict.fromkeys(key for key, _ in of_known if key in masked or counts[key] >= MANY)
+    single = dict.fromkeys((key, row.mobile) for key, row in of_known if key not in whole and row.mobile is not None)
+    found = yield from db.each("recipients.statuses", [{"submission": key} for key in whole])
+    found += yield from db.each("recipients.find", [{"submission": key, "mobile": mobile} for key, mobile in single])
+    for submission, mobile, status in found:
+        named.statuses.setdefault(bytes(submission), {})[mobile] = status
+    for key in masked:
+        # No two numbers of a submission share a mask (relay/domain/chunks.py).
+        named.by_mask[key] = {mask_of(mobile): mobile for mobile in named.statuses.get(key, {})}
+
+
+def _find(row: ReportRow, named: _Named) -> _Found | None:
+    submission = None if row.task_id is None else named.by_task.get(row.task_id)
     if submission is None:
         return None
     mobile = row.mobile
     if mobile is None and row.mask is not None:
-        mobile = yield from _unmask(db, named, submission, row.mask)
-    if mobile is None:
-        return None
-    own_status = yield from _own_status(db, named, submission, task, mobile)
-    if own_status is None:
+        mobile = named.by_mask[submission.id].get(row.mask)
+    own_status = None if mobile is None else named.statuses.get(submission.id, {}).get(mobile)
+    if mobile is None or own_status is None:
         return None
     return _Found(
         submission=submission, mobile=mobile, own_status=own_status, row=row, meaning=meaning_of(row.raw_status)
     )
-
-
-def _own_status(db: Db, named: _Named, submission: SubmissionRow, task: str, mobile: int) -> Script[int | None]:
-    if named.rows[task] < MANY:
-        recipient = yield from db.row("recipients.find", submission=submission.id, mobile=mobile)
-        return None if recipient is None else int(recipient[1])
-    statuses = named.statuses.get(submission.id)
-    if statuses is None:
-        rows = yield from db.rows("recipients.statuses", submission=submission.id)
-        statuses = named.statuses[submission.id] = {row[0]: row[1] for row in rows}
-    return statuses.get(mobile)
-
-
-def _unmask(db: Db, named: _Named, submission: SubmissionRow, mask: Mask) -> Script[int | None]:
-    numbers = named.by_mask.get(submission.id)
-    if numbers is None:
-        # All at once: a pull may name each of 3,000, and to look for each mask would be to read them all each time.
-        rows = yield from db.rows("recipients.mobiles", submission=submission.id)
-        # No two numbers of a submission share a mask (relay/domain/chunks.py).
-        numbers = {mask_of(mobile): mobile for (mobile,) in rows}
-        named.by_mask[submission.id] = numbers
-    return numbers.get(mask)
-
-
-def _find_submission(db: Db, account: bytes, task: str) -> Script[SubmissionRow | None]:
-    if is_task_id(task):
-        own = yield from find_submission(db, bytes.fromhex(task))
-        if own is not None and own.account == account:
-            return own
-    row = yield from db.row("submissions.find_by_task", task_id=task, account=account)
-    return None if row is None else (yield from find_submission(db, bytes(row[0])))
 
 
 def _apply(
@@ -186,9 +179,9 @@ def _apply(
             provider_status=row.raw_status,
             final_ms=occurred_ms,
         )
-        named.changed(submission.id, found.mobile, _CODE[after])
+        named.statuses[submission.id][found.mobile] = _CODE[after]
         if not found.own_status:
-            yield from db.put("submissions.close_one", id=submission.id)
+            named.closed[submission.id] += 1
             submission.n_open -= 1
         group = _group(groups, submission, TYPE_OF_STATUS[after], after)
         group.deltas[before] -= 1
@@ -235,23 +228,26 @@ def _group(
     return group
 
 
-def _emit_groups(
+def _finish(
     db: Db,
     effects: Effects,
+    named: _Named,
     groups: dict[tuple[bytes, EventType, RecipientStatus], _Group],
     received_ms: int,
 ) -> Script[None]:
-    for group in groups.values():
-        occurred = max(change.occurred_at for change in group.recipients)
-        yield from move(
-            db,
-            effects,
-            group.submission,
-            {status: number for status, number in group.deltas.items() if number},
-            [(group.event_type, group.recipients)],
-            occurred_at=occurred,
-            received_ms=received_ms,
+    # Once for all: PostgreSQL walks over all versions of a row that its own transaction has made.
+    for submission, closed in named.closed.items():
+        yield from db.put("submissions.close_some", id=submission, closed=closed)
+    moves = [
+        Move(
+            row=group.submission,
+            deltas={status: number for status, number in group.deltas.items() if number},
+            told=[(group.event_type, group.recipients)],
+            occurred_at=max(change.occurred_at for change in group.recipients),
         )
+        for group in groups.values()
+    ]
+    yield from move(db, effects, moves, received_ms)
 
 
 def _orphan(db: Db, account: bytes, raw_id: RawId, raw: RawBody, row: ReportRow) -> Script[None]:
@@ -275,25 +271,31 @@ def _orphan(db: Db, account: bytes, raw_id: RawId, raw: RawBody, row: ReportRow)
 def adopt_orphans(db: Db, effects: Effects, submission: SubmissionRow, task: str, now_ms: int) -> Script[None]:
     """Apply the reports that came under ``task`` before we knew that it names this submission."""
     orphans = yield from db.rows("orphans.of_task", account=submission.account, task_id=task)
-    named = _Named(rows=Counter({task: len(orphans)}), by_task={task: submission})
+    rows = [_row_of_orphan(task, orphan) for orphan in orphans]
+    named = _Named(by_task={task: submission})
+    yield from _read_recipients(db, named, rows)
     groups: dict[tuple[bytes, EventType, RecipientStatus], _Group] = {}
-    for orphan, source, mobile_text, raw_status, raw_time, occurred_ms, received_ms, _ in orphans:
-        mobile = read_mobile(mobile_text)
-        row = ReportRow(
-            task_id=task,
-            mobile_text=mobile_text,
-            mobile=mobile,
-            mask=None if mobile is not None else read_mask(mobile_text),
-            raw_status=raw_status,
-            raw_time=raw_time,
-            occurred_ms=occurred_ms,
-        )
-        found = yield from _find(db, submission.account, row, named)
+    for (orphan, source, _, _, _, _, received_ms, _), row in zip(orphans, rows, strict=True):
+        found = _find(row, named)
         if found is None:
             continue
         yield from _apply(db, effects, found, source, received_ms, named, groups)
         yield from db.put("orphans.resolve", id=orphan, now_ms=now_ms)
-    yield from _emit_groups(db, effects, groups, now_ms)
+    yield from _finish(db, effects, named, groups, now_ms)
+
+
+def _row_of_orphan(task: str, orphan: Row) -> ReportRow:
+    _, _, mobile_text, raw_status, raw_time, occurred_ms, _, _ = orphan
+    mobile = read_mobile(mobile_text)
+    return ReportRow(
+        task_id=task,
+        mobile_text=mobile_text,
+        mobile=mobile,
+        mask=None if mobile is not None else read_mask(mobile_text),
+        raw_status=raw_status,
+        raw_time=raw_time,
+        occurred_ms=occurred_ms,
+    )
 
 
 def adopt_late(db: Db, effects: Effects, now_ms: int, limit: int) -> Script[None]:

@@ -11,7 +11,7 @@ from relay.domain.times import HOUR_MS, instant
 from relay.ports import FinishedSubmission, Swept
 from relay.store.script import Db, Script
 from relay.store.scripts import reports
-from relay.store.scripts.emit import Effects, SubmissionRow, changes, find_submission, move, open_mobiles, settle
+from relay.store.scripts.emit import Effects, Move, SubmissionRow, changes, find_submission, move, open_mobiles, settle
 from relay.store.scripts.subscriptions import discard_of_endpoint
 
 MAX_RESENDS: Final = 3
@@ -235,6 +235,7 @@ def recover(db: Db, now_ms: int) -> Script[int]:
     """See ``relay.ports.Store.recover``."""
     effects = Effects()
     rows = yield from db.rows("submissions.running")
+    yield from db.hold(*(bytes(found[0]) for found in rows))
     for found in rows:
         row = yield from find_submission(db, bytes(found[0]))
         if row is None:
@@ -329,6 +330,5 @@ def _tell_unconfirmed(db: Db, effects: Effects, row: SubmissionRow, now_ms: int)
     mobiles = yield from open_mobiles(db, row)
     yield from db.put("submissions.mark_told", id=row.id)
     told = changes(mobiles, "unconfirmed", reason=None, provider_status=None, occurred_ms=now_ms)
-    yield from move(
-        db, effects, row, {}, [("message.unconfirmed", told)], occurred_at=instant(now_ms), received_ms=now_ms
-    )
+    moved = Move(row=row, deltas={}, told=[("message.unconfirmed", told)], occurred_at=instant(now_ms))
+    yield from move(db, effects, [moved], now_ms)

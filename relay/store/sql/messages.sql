@@ -56,7 +56,7 @@ INSERT INTO recipients (submission, mobile, status) VALUES (:submission, :mobile
 
 -- SQLite never runs it: its one writer needs no lock.
 -- name: states.hold
-SELECT message FROM submissions WHERE id = :submissions
+SELECT message FROM submissions WHERE id = :submissions OR provider_task_id = :tasks
 
 -- Moves recipients between statuses and numbers the events that tell of it, in one row.
 -- name: states.move
@@ -66,7 +66,7 @@ UPDATE message_states SET event_seq = event_seq + :events,
   n_delivered = n_delivered + :delivered, n_undelivered = n_undelivered + :undelivered,
   n_expired = n_expired + :expired, n_rejected = n_rejected + :rejected, n_no_report = n_no_report + :no_report,
   n_canceled = n_canceled + :canceled, n_failed = n_failed + :failed
-WHERE message = :message RETURNING event_seq
+WHERE message = :message RETURNING message, event_seq
 
 -- One priority at a time: the index then gives the due rows in order, however many wait for a later time.
 -- name: submissions.due
@@ -94,7 +94,7 @@ SELECT mobile FROM recipients WHERE submission = :submission
 SELECT mobile FROM recipients WHERE submission = :submission AND status = 0
 
 -- name: recipients.statuses
-SELECT mobile, status FROM recipients WHERE submission = :submission
+SELECT submission, mobile, status FROM recipients WHERE submission = :submission
 
 -- name: submissions.find
 SELECT s.id, s.message, s.account, s.status, s.attempt, s.maybe_sent, s.claim, s.n_open,
@@ -103,7 +103,7 @@ SELECT s.id, s.message, s.account, s.status, s.attempt, s.maybe_sent, s.claim, s
 FROM submissions s JOIN messages m ON m.id = s.message WHERE s.id = :id
 
 -- name: submissions.find_by_task
-SELECT id FROM submissions WHERE provider_task_id = :task_id AND account = :account
+SELECT provider_task_id, id FROM submissions WHERE provider_task_id = :task_id AND account = :account
 
 -- name: submissions.running
 SELECT id FROM submissions WHERE status = 'submitting' ORDER BY lease_until_ms
@@ -120,8 +120,8 @@ UPDATE submissions SET status = :status, claim = NULL, lease_until_ms = NULL, si
   submitted_ms = COALESCE(submitted_ms, :submitted_ms), final_ms = :final_ms
 WHERE id = :id
 
--- name: submissions.close_one
-UPDATE submissions SET n_open = n_open - 1 WHERE id = :id
+-- name: submissions.close_some
+UPDATE submissions SET n_open = n_open - :closed WHERE id = :id
 
 -- name: submissions.mark_told
 UPDATE submissions SET told = 1 WHERE id = :id

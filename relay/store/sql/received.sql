@@ -22,7 +22,7 @@ SELECT id, account, kind, source, content_type, query, body, received_ms FROM ra
 WHERE state = 'pending' ORDER BY id LIMIT :most
 
 -- name: recipients.find
-SELECT mobile, status FROM recipients WHERE submission = :submission AND mobile = :mobile
+SELECT submission, mobile, status FROM recipients WHERE submission = :submission AND mobile = :mobile
 
 -- name: recipients.set_status
 UPDATE recipients SET status = :status, reason = :reason, provider_status = :provider_status, final_ms = :final_ms

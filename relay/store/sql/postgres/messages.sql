@@ -9,8 +9,9 @@ RETURNING units
 
 -- The message's row is the lock of all that belongs to it. A join would read the submission as it was before the wait.
 -- name: states.hold
-SELECT t.message FROM message_states t
-WHERE t.message IN (SELECT s.message FROM submissions s WHERE s.id = ANY (:submissions))
+SELECT t.message FROM message_states t WHERE t.message IN (
+  SELECT s.message FROM submissions s WHERE s.id = ANY (:submissions)
+  UNION SELECT s.message FROM submissions s WHERE s.provider_task_id = ANY (:tasks))
 ORDER BY t.message FOR UPDATE OF t
 
 -- Two replicas claim beside each other: each passes over what the other is just taking.

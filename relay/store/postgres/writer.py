@@ -1,0 +1,215 @@
+"""One writer: group commit after group commit on a connection of its own, and what happens when one of them fails."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, NoReturn
+
+from relay.domain.errors import StoreError
+from relay.store.postgres.batch import Batch, Transaction
+from relay.store.postgres.connections import Connections, Session
+from relay.store.postgres.failures import (
+    Broken,
+    is_broken_constraint,
+    is_contention,
+    is_locked,
+    is_lost,
+    is_slow,
+    translated,
+)
+from relay.store.postgres.jobs import Job, Outcome, Queue, deliver, failures
+from relay.store.postgres.settle import was_committed
+from relay.store.postgres.statements import Statements
+from relay.store.script import Db
+
+TRIES: Final = 8
+"""How often a script that is alone in its transaction is run before contention counts as a failure."""
+LOSSES: Final = 3
+"""How often a transaction is begun anew because its connection broke."""
+IMPATIENT_S: Final = 0.05
+"""How long a script waits for a lock while others wait behind it."""
+_FIRST_PAUSE_S: Final = 0.005
+
+
+class _Undone(Exception):
+    """Nothing happened: ``cause`` is what a script raised, or what PostgreSQL said."""
+
+    def __init__(self, cause: Exception, *, foreign: bool) -> None:
+        super().__init__()
+        self.cause = cause
+        self.foreign = foreign
+
+
+class _Lost(Exception):
+    """Nothing happened: the connection went away."""
+
+
+class Writer:
+    """Commits what is queued."""
+
+    def __init__(self, connections: Connections, statements: Statements, db: Db, *, timeout_s: float) -> None:
+        """``timeout_s``: see ``PostgresDriver``."""
+        self._connections = connections
+        self._statements = statements
+        self._db = db
+        self._timeout_s = timeout_s
+        self._session: Session | None = None
+
+    async def run(self, queue: Queue) -> None:
+        """Until the queue has ended and is empty."""
+        try:
+            while jobs := await queue.next():
+                await self._commit(jobs)
+            if self._session is not None:
+                await self._session.close()
+        finally:
+            self._drop()
+
+    async def _commit(self, jobs: list[Job]) -> None:
+        if len(jobs) == 1:
+            deliver([await self._alone(jobs[0], self._timeout_s / 2)])
+            return
+        try:
+            # Who shares a commit waits for half as long: the others wait for it.
+            outcomes = await self._until_committed(jobs, self._timeout_s / 4)
+        except _Undone:
+            await self._one_by_one(jobs)
+        except StoreError as error:
+            deliver(failures(jobs, error))
+        else:
+            deliver(outcomes)
+
+    async def _one_by_one(self, jobs: Sequence[Job]) -> None:
+        """First who need not wait for a lock, then who must. Once one has waited in vain nobody does: whoever asks
+        again will see whether anything has changed."""
+        late: list[Job] = []
+        for place, job in enumerate(jobs):
+            outcome = await self._alone(job, IMPATIENT_S)
+            if is_slow(_foreign(outcome)):
+                # Not a lock: the server is too slow for any of us.
+                late += jobs[place:]
+                break
+            if is_locked(_foreign(outcome)):
+                late.append(job)
+            else:
+                deliver([outcome])
+        for place, job in enumerate(late):
+            outcome = await self._alone(job, self._timeout_s / 2)
+            deliver([outcome])
+            if outcome.error is not None and (is_slow(_foreign(outcome)) or is_locked(_foreign(outcome))):
+                deliver(failures(late[place + 1 :], outcome.error))
+                break
+
+    async def _alone(self, job: Job, lock_s: float) -> Outcome:
+        """What became of a script that shares its commit with no other."""
+        pause_s = _FIRST_PAUSE_S
+        for tried in range(1, TRIES + 1):
+            try:
+                (outcome,) = await self._until_committed([job], lock_s)
+            except StoreError as error:
+                return Outcome(job, None, error)
+            except _Undone as undone:
+                if not undone.foreign:
+                    return Outcome(job, None, undone.cause)
+                outcome = Outcome(job, None, translated(undone.cause))
+                # A key that is still taken when all others have committed is the script's own mistake.
+                if not is_contention(undone.cause) or (is_broken_constraint(undone.cause) and tried > 1):
+                    break
+            else:
+                break
+            await asyncio.sleep(pause_s)
+            pause_s *= 2
+        return outcome
+
+    async def _until_committed(self, jobs: list[Job], lock_s: float) -> list[Outcome]:
+        """The outcomes of all. Raises _Undone, or StoreUnavailable: nothing happened (but see ``was_committed``)."""
+        for _ in range(LOSSES):
+            fresh = self._session is None or not self._session.is_open
+            if self._session is None or fresh:
+                self._session = await self._connections.session()
+            try:
+                return await self._try(self._session, jobs, lock_s)
+            except _Lost as lost:
+                failure = translated(lost.__cause__ or lost)
+                # One that lay idle breaks at its first use, as after a restart of the server.
+                if fresh:
+                    break
+        raise failure
+
+    async def _try(self, session: Session, jobs: list[Job], lock_s: float) -> list[Outcome]:
+        batch = Batch(session, self._statements)
+        try:
+            await batch.begin(opening(self._timeout_s, lock_s), [job.turn for job in jobs])
+            outcomes = [await self._run(batch, job) for job in jobs]
+            transaction = await batch.finish()
+        except Broken as broken:
+            await self._broke(session, _cause(broken))
+        except Exception as error:
+            await self._undo(session)
+            raise error if isinstance(error, _Undone) else _Undone(error, foreign=False) from error
+        await self._end(session, transaction)
+        return outcomes
+
+    async def _broke(self, session: Session, error: Exception) -> NoReturn:
+        if is_lost(error):
+            self._drop()
+            raise _Lost from error
+        await self._undo(session)
+        raise _Undone(error, foreign=True) from error
+
+    async def _end(self, session: Session, transaction: Transaction | None) -> None:
+        try:
+            done = await session.execute("COMMIT")
+        except Broken as broken:
+            error = _cause(broken)
+            # Nothing to commit, nothing to lose.
+            if transaction is None or not is_lost(error):
+                await self._broke(session, error)
+            self._drop()
+            if not await was_committed(transaction, self._connections, 2 * self._timeout_s):
+                raise _Lost from error
+        else:
+            if done != "COMMIT":
+                # What PostgreSQL answers to the COMMIT of a transaction that had failed.
+                raise _Undone(StoreError(f"the commit came to a {done}"), foreign=False)
+
+    async def _run(self, batch: Batch, job: Job) -> Outcome:
+        try:
+            return Outcome(job, await batch.run(job.script, self._db), None)
+        except Broken:
+            raise
+        except Exception as error:
+            if batch.wrote:
+                # What it did is to be undone, and with it what its neighbours did.
+                raise _Undone(error, foreign=False) from error
+            return Outcome(job, None, error)
+
+    async def _undo(self, session: Session) -> None:
+        try:
+            await session.execute("ROLLBACK")
+        except Broken:
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._session is not None:
+            self._session.drop()
+            self._session = None
+
+
+def opening(timeout_s: float, lock_s: float) -> str:
+    """What a transaction that writes begins with."""
+    return (
+        f"BEGIN; SET LOCAL statement_timeout = {int(timeout_s * 1000)}; SET LOCAL lock_timeout = {int(lock_s * 1000)}; "
+        # A process that is stopped in the middle (SIGSTOP, a frozen machine) must not hold its locks for ever.
+        f"SET LOCAL idle_in_transaction_session_timeout = {int(timeout_s * 1000)}; "
+        # Whatever the server's default is: with it off, a crash takes commits that were answered.
+        "SET LOCAL synchronous_commit = on"
+    )
+
+
+def _cause(broken: Broken) -> Exception:
+    cause = broken.__cause__
+    return cause if isinstance(cause, Exception) else broken
+
+
+def _foreign(outcome: Outcome) -> BaseException | None:
+    return None if outcome.error is None else outcome.error.__cause__
