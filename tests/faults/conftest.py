@@ -11,6 +11,7 @@ from typing import TypeAlias
 import pytest
 
 from tests.faults.nursery import Nursery
+from tests.faults.replicas import Submissions
 from tests.faults.world import LATE, World
 from tests.faults.world import open_world as open_world_in
 from tests.postgres.found import Postgres, found
@@ -87,6 +88,12 @@ def database(database_server: PostgresServer) -> Iterator[str]:
     name = f"faults_{secrets.token_hex(8)}"
     yield database_server.create_database(name)
     database_server.drop_database(name)
+
+
+@pytest.fixture
+def submissions(database_server: PostgresServer, database: str) -> Submissions:
+    """Those in the database."""
+    return Submissions(database_server, database)
 
 
 @pytest.fixture

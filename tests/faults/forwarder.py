@@ -1,7 +1,7 @@
 """Between two programs on a network: a load balancer, a cable that is pulled, a firewall that swallows bytes."""
 
 import asyncio
-from collections.abc import Sequence
+import socket
 from contextlib import suppress
 from typing import Final, Self
 
@@ -14,7 +14,7 @@ class Forwarder:
     """Listens on a loopback port while the context is open, and passes each connection on to the next of ``ports`` that
     takes it. What was passed on to one is never passed on to another."""
 
-    def __init__(self, ports: Sequence[int]) -> None:
+    def __init__(self, *ports: int) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._ports = list(ports)
@@ -29,6 +29,10 @@ class Forwarder:
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.cut()
+
+    def leads_to(self, *ports: int) -> None:
+        """Other ports from now on."""
+        self._ports = list(ports)
 
     async def cut(self) -> None:
         """Every connection is gone, and new ones are refused, until ``mend``."""
@@ -89,9 +93,9 @@ class Forwarder:
             far_writer.transport.abort()
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
-        for _ in range(len(self._ports)):
-            port = self._ports.pop(0)
-            self._ports.append(port)
+        order = list(self._ports)
+        self._ports = [*order[1:], *order[:1]]
+        for port in order:
             with suppress(OSError):
                 return await asyncio.open_connection("127.0.0.1", port)
         return None
@@ -102,3 +106,33 @@ class Forwarder:
                 await self._passes.wait()
                 writer.write(piece)
                 await writer.drain()
+
+
+class Doorstep(Forwarder):
+    """At first connections are not completed, because its queue of waiting ones is full; after ``open`` they are, those
+    too that still try, whether their process runs or stands still (Linux)."""
+
+    async def __aenter__(self) -> Self:
+        self._listener = socket.socket()
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind(("127.0.0.1", self.port))
+        self._listener.listen(0)
+        self._callers = [socket.socket() for _ in range(4)]
+        for caller in self._callers:
+            caller.setblocking(False)
+            caller.connect_ex(self._listener.getsockname())
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self._hang_up()
+        await super().__aexit__(*exc_info)
+        self._listener.close()
+
+    async def open(self) -> None:
+        """It is a forwarder like any other now."""
+        self._hang_up()
+        self._server = await asyncio.start_server(self._serve, sock=self._listener)
+
+    def _hang_up(self) -> None:
+        while self._callers:
+            self._callers.pop().close()

@@ -55,16 +55,20 @@ class GatewayProcess:
 
     async def ready(self) -> None:
         """Serves requests now."""
-        async with httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=5) as client:
 
-            async def is_ready() -> bool:
-                assert not self._has_ended(), f"the gateway ended by itself:\n{self.tail()}"
-                try:
-                    return (await client.get("/readyz")).status_code == 200
-                except httpx.TransportError:
-                    return False
+        async def is_ready() -> bool:
+            assert not self._has_ended(), f"the gateway ended by itself:\n{self.tail()}"
+            return await self.is_ready()
 
-            await until(is_ready, START_S, "the gateway is ready")
+        await until(is_ready, START_S, "the gateway is ready", self.tail)
+
+    async def is_ready(self) -> bool:
+        """As a load balancer asks."""
+        async with httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=5) as anybody:
+            try:
+                return (await anybody.get("/readyz")).status_code == 200
+            except httpx.TransportError:
+                return False
 
     async def kill(self) -> None:
         """SIGKILL: nothing of it runs any more."""
@@ -73,7 +77,7 @@ class GatewayProcess:
     async def freeze(self) -> None:
         """SIGSTOP: it stands still. The system still takes connections for it."""
         self.send_signal(signal.SIGSTOP)
-        await until(lambda: keeper.state(self._running) in "TZ", END_S, "the gateway stands still")
+        await until(lambda: keeper.state(self.pid) in "TZ", END_S, "the gateway stands still")
 
     def thaw(self) -> None:
         """After ``freeze``: it goes on as if nothing had been."""
@@ -81,7 +85,7 @@ class GatewayProcess:
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send it a signal, and go on."""
-        os.kill(self._running, number)
+        os.kill(self.pid, number)
 
     async def ended(self) -> int:
         """Wait for the end that it was told to come to; the exit code. Fails, and kills it, when it does not end."""
@@ -107,7 +111,13 @@ class GatewayProcess:
     def limit_file_size(self, file_bytes: int | None) -> None:
         """Files of the running gateway grow to ``file_bytes`` and no further, as on a full disk; None: freely again."""
         soft = resource.RLIM_INFINITY if file_bytes is None else file_bytes
-        resource.prlimit(self._running, resource.RLIMIT_FSIZE, (soft, resource.RLIM_INFINITY))
+        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (soft, resource.RLIM_INFINITY))
+
+    @property
+    def pid(self) -> int:
+        """Of the gateway that runs."""
+        assert self._pid is not None, "no gateway runs"
+        return self._pid
 
     @property
     def runs(self) -> bool:
@@ -145,20 +155,15 @@ class GatewayProcess:
             os.kill(self._pid, signal.SIGKILL)
             self._buried()
 
-    @property
-    def _running(self) -> int:
-        assert self._pid is not None, "no gateway runs"
-        return self._pid
-
     def _has_ended(self) -> bool:
-        return keeper.state(self._running) == "Z"
+        return keeper.state(self.pid) == "Z"
 
     async def _end(self, number: signal.Signals) -> int:
         self.send_signal(number)
         return await self._wait_for_end(number.name)
 
     async def _wait_for_end(self, after: str) -> int:
-        pid = self._running
+        pid = self.pid
         try:
             await until(self._has_ended, END_S, f"the gateway ends after {after}", self.tail)
         finally:
@@ -168,7 +173,7 @@ class GatewayProcess:
 
     def _buried(self) -> int:
         """The exit code of what has ended; all that it said has been read."""
-        pid, self._pid = self._running, None
+        pid, self._pid = self.pid, None
         code = self._nursery.wait(pid)
         assert self._reader is not None
         self._reader.join(END_S)

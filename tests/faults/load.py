@@ -32,15 +32,18 @@ class Sent:
 class Load:
     """Runs between ``start`` and ``finish``. ``finish`` needs a gateway that serves: what was begun is ended there."""
 
-    def __init__(self, world: World, random: Random) -> None:
+    def __init__(self, world: World, random: Random, *, balanced: bool = False) -> None:
+        """``balanced``: teams ask whichever gateway the load balancer picks."""
         self.sent: list[Sent] = []
         self.inbound: dict[str, int | None] = {}
         """Text of an inbound message, and how its callback was answered (None: not at all)."""
         self.events: list[Json] = []
         """As a team saw them that went on with its cursor through every restart."""
+        self.cut_off: list[str] = []
+        """Of sends that may have arrived and were not answered: why."""
         self.world = world
         self._random = random
-        self._turns = cycle(world.apis)
+        self._turns = cycle([world.api] if balanced else world.apis)
         self._cursor: str | None = None
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -128,7 +131,10 @@ class Load:
                 answer = await next(self._turns).post(
                     "/v1/messages", json={"to": sent.numbers, "text": "hello"}, headers=headers
                 )
-            except httpx.TransportError:
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                answer = None
+            except httpx.TransportError as error:
+                self.cut_off.append(repr(error))
                 answer = None
             if answer is not None and answer.status_code in (200, 202):
                 sent.message_id = answer.json()["id"]

@@ -101,7 +101,7 @@ async def test_nothing_is_lost_or_sent_twice_when_postgresql_stands_still_for_a_
 @pytest.fixture
 async def cable(database_server: PostgresServer) -> AsyncIterator[Forwarder]:
     """Between a replica and PostgreSQL."""
-    async with Forwarder([database_server.port]) as cable:
+    async with Forwarder(database_server.port) as cable:
         yield cable
 
 

@@ -32,6 +32,7 @@ Json = dict[str, Any]
 DELIVERED, UNDELIVERED, EXPIRED, SILENT, BLACKLISTED, EARLY, TWICE = 1, 2, 3, 4, 6, 7, 8
 """The last four digits that decide a number's fate; see relay/provider/sandbox."""
 ANSWER_S: Final = 40.0
+DEFAULT_LIMITS: Final = httpx.Limits(max_connections=100, max_keepalive_connections=20)
 LATE: Final = 600_000
 """A report delay that no test waits for: the reports are pushed by the test itself."""
 
@@ -64,6 +65,7 @@ class World:
     gateways: list[GatewayProcess]
     provider: SandboxServer
     receiver: Receiver
+    balancer: Forwarder
     api: httpx.AsyncClient
     apis: list[httpx.AsyncClient]
     control: httpx.AsyncClient
@@ -166,6 +168,7 @@ async def open_world(
     endpoint: Json | None = None,
     settings: Mapping[str, str] | None = None,
     report_delay_ms: int = 30,
+    callback_keep_alive_s: float = 5.0,
     answer_s: float = ANSWER_S,
 ) -> AsyncIterator[World]:
     """A world in which everything runs and nothing was sent. ``replicas``: for each gateway, of which ``started`` run
@@ -175,14 +178,14 @@ async def open_world(
     ring = f"k1:{base64.b64encode(secrets.token_bytes(32)).decode()}"
     async with AsyncExitStack() as stack:
         receiver = await stack.enter_async_context(Receiver())
-        sandbox = Sandbox(SandboxSettings(report_delay_ms=report_delay_ms))
+        sandbox = Sandbox(SandboxSettings(report_delay_ms=report_delay_ms, callback_keep_alive_s=callback_keep_alive_s))
         provider = await stack.enter_async_context(SandboxServer(sandbox))
         gateways = [
             GatewayProcess(nursery, directory / str(number), **{"keyring": ring, **(settings or {}), **own})
             for number, own in enumerate(replicas, start=1)
         ]
         stack.push_async_callback(_see_them_gone, gateways, receiver, provider)
-        balancer = await stack.enter_async_context(Forwarder([gateway.port for gateway in gateways]))
+        balancer = await stack.enter_async_context(Forwarder(*(gateway.port for gateway in gateways)))
         admin_key = await _admin_key(gateways[0])
         for gateway in gateways[:started]:
             await gateway.start()
@@ -191,18 +194,18 @@ async def open_world(
         async with _client(gateways[0].url, admin_key) as admin:
             team_key = await _team(admin, provider, balancer.url, account or {})
 
-        async def client(url: str) -> httpx.AsyncClient:
-            return await stack.enter_async_context(_client(url, team_key, answer_s))
-
-        api = await client(balancer.url)
+        # Each request on a connection of its own: a load balancer takes those to a living gateway.
+        alone = httpx.Limits(max_keepalive_connections=0)
+        api = await stack.enter_async_context(_client(balancer.url, team_key, answer_s, alone))
         wanted = {"url": receiver.url, "max_in_flight": 8, **(endpoint or {})}
         receiver.secret = (await _create(api, "/v1/webhook-endpoints", **wanted))["secret"]
         yield World(
             gateways=gateways,
             provider=provider,
             receiver=receiver,
+            balancer=balancer,
             api=api,
-            apis=[await client(gateway.url) for gateway in gateways],
+            apis=[await stack.enter_async_context(_client(gateway.url, team_key, answer_s)) for gateway in gateways],
             control=await stack.enter_async_context(_client(provider.url, "")),
         )
 
@@ -223,9 +226,9 @@ async def _see_them_gone(gateways: list[GatewayProcess], receiver: Receiver, pro
     await until(lambda: receiver.connections == provider.connections == 0, 10, "all connections are closed")
 
 
-def _client(url: str, key: str, answer_s: float = ANSWER_S) -> httpx.AsyncClient:
+def _client(url: str, key: str, answer_s: float = ANSWER_S, limits: httpx.Limits = DEFAULT_LIMITS) -> httpx.AsyncClient:
     headers = {"authorization": f"Bearer {key}"} if key else {}
-    return httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=answer_s)
+    return httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=answer_s, limits=limits)
 
 
 async def _admin_key(gateway: GatewayProcess) -> str:
