@@ -60,9 +60,9 @@ def migrate_sqlite(path: Path) -> str:
     return head()
 
 
-async def migrate_postgres(url: str) -> str:
+async def migrate_postgres(url: str, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> str:
     """Bring the database to ``head()`` and return that. Whoever migrates at the same time waits, and then finds nothing
-    to do. Raises StoreUnavailable, all undone.
+    to do. ``lock_timeout_s``: see ``LOCK_TIMEOUT_S``. Raises StoreUnavailable, all undone.
 
     Decision: everything in one transaction with a lock that ends with it, so it is all or nothing, and it works behind
     a pooler too.
@@ -80,7 +80,7 @@ async def migrate_postgres(url: str) -> str:
     )
     try:
         async with engine.connect() as connection:
-            await connection.run_sync(_upgrade)
+            await connection.run_sync(_upgrade, lock_timeout_s)
             await connection.commit()
     except ValueError:
         # From None: what cannot be read of an address may be a piece of its password.
@@ -93,9 +93,9 @@ async def migrate_postgres(url: str) -> str:
     return head()
 
 
-def _upgrade(connection: sa.Connection) -> None:
+def _upgrade(connection: sa.Connection, lock_timeout_s: float) -> None:
     connection.execute(sa.text("SELECT pg_advisory_xact_lock(:number)"), {"number": _LOCK})
-    connection.execute(sa.text(f"SET LOCAL lock_timeout = {int(LOCK_TIMEOUT_S * 1000)}"))
+    connection.execute(sa.text(f"SET LOCAL lock_timeout = {int(lock_timeout_s * 1000)}"))
     command.upgrade(_config(connection), "head")
 
 

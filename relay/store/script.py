@@ -45,15 +45,16 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
     ``submissions``, and ``tasks`` as the provider names them: it works on these, so their messages are locked before it
     begins. ``locks``: no two scripts that share one run at the same time in any process. All are taken for all scripts
-    of a commit at once and in one order, so that no two processes wait for each other. ``place``: scripts of one commit
-    run in this order. ``weight``: about how many rows it writes. ``alone``: it locks so much that it shares its commit
-    with no other.
+    of a commit at once and in one order, so that no two processes wait for each other. ``place``, then ``order``: the
+    scripts of one commit run by these, so that what they lock one after the other is locked in one order, too.
+    ``weight``: about how many rows it writes. ``alone``: it locks so much that it shares its commit with no other.
     """
 
     submissions: tuple[bytes, ...] = ()
     tasks: tuple[str, ...] = ()
     locks: tuple[str, ...] = ()
     place: int = 0
+    order: str = ""
     weight: int = 1
     alone: bool = False
 

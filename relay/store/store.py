@@ -255,7 +255,7 @@ class ScriptStore:
         return await self._driver.read(lambda db: deliver.next_due_ms(db, now_ms))
 
     async def finish_delivery(self, work: DeliveryWork, record: AttemptRecord) -> FinishedDelivery:
-        return await self._driver.write(lambda db: deliver.finish(db, work, record))
+        return await self._driver.write(lambda db: deliver.finish(db, work, record), turns.finish_delivery(work))
 
     async def release_deliveries(self, works: list[DeliveryWork]) -> None:
         await self._driver.write(lambda db: deliver.release(db, works))

@@ -1,29 +1,31 @@
 """When each script may run among others, on an engine with several writers: what it locks, and where it stands.
 
-Within a commit: first what settles messages, whose locks are taken at its beginning; then what claims; last what
-accepts, which nobody else can see yet, so that none of its many rows has to be written before the others may read.
+Within a commit: first what settles messages, whose locks are taken at its beginning; last what accepts, which nobody
+else can see yet, so that none of its many rows has to be written before the others may read. What claims learns only
+then whose messages it changes, and waits for them: it shares its commit with nobody, so that it holds nothing by then
+that others wait for.
 """
 
 from typing import Final
 
+from relay.domain.endpoints import DeliveryWork
 from relay.domain.ids import AccountId, TeamId, is_task_id, raw_bytes
 from relay.domain.messages import MessageDraft, SubmissionWork
 from relay.domain.provider import InboundRow, Reading, Refused, ReportRow, SendOutcome
 from relay.ports import Idempotency, Quota, ReadBody, ReadReports
 from relay.store.script import Turn
 
-_CLAIM: Final = 1
-_ACCEPT: Final = 2
+_ACCEPT: Final = 1
 
-CLAIM: Final = Turn(place=_CLAIM)
+CLAIM: Final = Turn(alone=True)
 ALONE: Final = Turn(alone=True)
 """It looks at rows of everybody, or others wait for the rows that it has: then for it alone, not for its neighbours."""
 
 
 def accept(draft: MessageDraft, *, limited: bool, quota: Quota | None, idempotency: Idempotency | None) -> Turn:
-    """``limited``: its numbers are counted, and whoever counts must see what others have just added. The quota and the
-    key would make others wait anyway, but in the order in which the messages happen to come: two processes that have
-    each other's next one would wait for ever."""
+    """``limited``: its numbers are counted, and whoever counts must see what others have just added. For a quota or a
+    key others would wait without these locks, too, but two processes might each have the one that the other wants next.
+    """
     locks: list[str] = []
     if quota is not None:
         locks.append(_quota(draft.team_id))
@@ -31,13 +33,18 @@ def accept(draft: MessageDraft, *, limited: bool, quota: Quota | None, idempoten
         locks.append(f"numbers:{draft.team_id}:{draft.category}")
     if idempotency is not None:
         locks.append(f"key:{idempotency.scope}:{idempotency.key}")
-    return Turn(place=_ACCEPT, locks=tuple(locks), weight=draft.to_count + 4)
+    return Turn(place=_ACCEPT, order=draft.team_id, locks=tuple(locks), weight=draft.to_count + 4)
 
 
 def finish_submission(work: SubmissionWork, outcome: SendOutcome) -> Turn:
     """Its message is its own. What was refused gives its quota back."""
     locks = (_quota(work.team_id),) if isinstance(outcome, Refused) else ()
     return Turn(submissions=(raw_bytes(work.id),), locks=locks)
+
+
+def finish_delivery(work: DeliveryWork) -> Turn:
+    """It may change its endpoint."""
+    return Turn(order=work.endpoint_id)
 
 
 def receive_reports(reading: Reading[ReportRow]) -> Turn:

@@ -12,6 +12,8 @@ from relay.telemetry.metrics import Metrics
 
 BATCH_ROWS: Final = 500
 """Rows of one transaction: the one writer of SQLite is held for some milliseconds."""
+LONGEST_PAUSE_S: Final = 1.0
+"""Between two batches; one that waited long for a lock is no reason to wait as long again."""
 
 log = structlog.get_logger("relay")
 
@@ -73,5 +75,5 @@ class Retention:
         self._metrics.retired(kind, retired.rows, overdue_s)
         if retired.rows:
             # As long as it took: half of the writer's time at most, and still faster than anything is written.
-            await self._clock.sleep(self._clock.monotonic_s() - began_s)
+            await self._clock.sleep(min(LONGEST_PAUSE_S, self._clock.monotonic_s() - began_s))
         return retired.rows, retired.more

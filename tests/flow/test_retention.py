@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from tests.flow.clocks import MovableClock
 from tests.flow.conftest import Log, OpenWorld
-from tests.flow.world import until_shown
+from tests.flow.world import until, until_shown
 
 MOBILE = "13800131234"
 
@@ -26,8 +26,8 @@ async def test_events_go_first_then_numbers_and_texts_then_the_message(worlds: O
         assert (shown["text"], shown["counts"], shown["status"]) == ("", {"delivered": 1}, "delivered")
         clock.move(timedelta(days=310).total_seconds())
         await until_shown(lambda: world.api.get(path), lambda answer: answer.status_code == 404)
+        await until(lambda: sum(line.get("events", 0) for line in log.of("retention.done")), lambda gone: gone == 2)
         metrics = (await world.admin.get("/metrics")).text
 
     assert 'relay_retention_rows_total{kind="events"} 2.0' in metrics
     assert 'relay_retention_lag_seconds{kind="messages"} 0.0' in metrics
-    assert sum(line.get("events", 0) for line in log.of("retention.done")) == 2

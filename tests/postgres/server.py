@@ -146,6 +146,10 @@ class PostgresServer:
         """The end of the log, for whoever looks into a failure."""
         return self._log.read_text(errors="replace")[-4000:]
 
+    def logged(self, text: str) -> int:
+        """How many times it has said so."""
+        return self._log.read_text(errors="replace").count(text)
+
     def url(self, database: str, user: str = OWNER) -> str:
         """By TCP; ``ADMIN`` may do everything."""
         return f"postgresql://{user}:{PASSWORD}@127.0.0.1:{self.port}/{database}"

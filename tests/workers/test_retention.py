@@ -17,10 +17,11 @@ KEEPING = Keeping(content_days=90, messages_days=400, events_days=30, deliveries
 
 
 class Backlog:
-    """A store in which so many batches of each kind are old; a batch takes a second."""
+    """A store in which so many batches of each kind are old; a batch takes ``batch_s``."""
 
-    def __init__(self, clock: StillClock, **batches: int) -> None:
+    def __init__(self, clock: StillClock, *, batch_s: float = 0.5, **batches: int) -> None:
         self._clock = clock
+        self._batch_s = batch_s
         self._batches = batches
         self.asked: list[tuple[RetentionKind, int]] = []
         self.away = False
@@ -32,7 +33,7 @@ class Backlog:
         left = self._batches.get(kind, 0)
         if not left:
             return Retired(rows=0, more=False, overdue_ms=None)
-        self._clock.move(1.0)
+        self._clock.move(self._batch_s)
         self._batches[kind] = left - 1
         return Retired(rows=limit, more=left > 1, overdue_ms=before_ms - 60_000 if left > 1 else None)
 
@@ -57,7 +58,7 @@ async def test_it_goes_on_while_there_is_more_and_no_kind_waits_for_another() ->
     assert done == {"events": 3 * BATCH_ROWS, "quota": 2 * BATCH_ROWS}
     assert metrics.registry.get_sample_value("relay_retention_rows_total", {"kind": "events"}) == 3 * BATCH_ROWS
     assert logged == [
-        {"event": "retention.done", "log_level": "info", "duration_ms": 10_000, "events": 1500, "quota": 1000}
+        {"event": "retention.done", "log_level": "info", "duration_ms": 5_000, "events": 1500, "quota": 1000}
     ]
 
 
@@ -70,12 +71,15 @@ async def test_every_kind_is_asked_with_its_own_time() -> None:
     assert store.asked == [(kind, before_ms(kind, KEEPING, clock.now_ms())) for kind in RETENTION_KINDS]
 
 
-async def test_between_two_batches_it_waits_as_long_as_a_batch_took() -> None:
+@pytest.mark.parametrize(("batch_s", "pause_s"), [(0.25, 0.25), (1.0, 1.0), (30.0, 1.0)])
+async def test_between_two_batches_it_waits_as_long_as_a_batch_took_but_not_for_long(
+    batch_s: float, pause_s: float
+) -> None:
     clock = StillClock()
 
-    await retention_of(Backlog(clock, raw=2), clock, Metrics()).once()
+    await retention_of(Backlog(clock, raw=2, batch_s=batch_s), clock, Metrics()).once()
 
-    assert clock.slept == [1.0, 1.0]
+    assert clock.slept == [pause_s, pause_s]
 
 
 async def test_nothing_done_is_not_logged() -> None:

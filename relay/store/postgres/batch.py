@@ -95,7 +95,7 @@ class Batch:
             self.wrote = True
             await self._put(query, shape, step.params)
             return None
-        if query.kept:
+        if query.kept and step.fetch != "each":
             return await self._look_up(query, shape, step)
         for params in step.params if step.fetch == "each" else (step.params,):
             await self._flush_before(shape, params)

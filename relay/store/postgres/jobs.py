@@ -50,7 +50,7 @@ class Queue:
         self._changed.set()
 
     async def next(self) -> list[Job]:
-        """What goes into one commit, in the order of places; nothing when all is done."""
+        """What goes into one commit, in the order of their turns; nothing when all is done."""
         while not self._jobs:
             if self._ended:
                 return []
@@ -63,8 +63,7 @@ class Queue:
             if len(jobs) == MAX_BATCH or weight > MAX_WEIGHT:
                 break
             jobs.append(self._jobs.popleft())
-        # Those that lock the same come in one order in every process.
-        jobs.sort(key=lambda job: (job.turn.place, job.turn.locks))
+        jobs.sort(key=lambda job: (job.turn.place, job.turn.order))
         return jobs
 
 

@@ -30,13 +30,15 @@ _GROUP: Final = re.compile(r"\([^()]*\)")
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """``writes``: the table that it changes. ``reads``: the tables whose rows it looks at. ``keys``: per table, columns
     that equal a parameter (its index) in every row that it touches, before and after. ``columns`` and ``values`` of a
-    plain INSERT. ``deferrable``: it looks at no other table, so it may be carried out later."""
+    plain INSERT. ``inserts``: it adds rows. ``deferrable``: it looks at no other table, so it may be carried out later.
+    """
 
     writes: str | None
     reads: frozenset[str]
     keys: dict[str, dict[str, int]]
     columns: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
+    inserts: bool = False
     deferrable: bool = False
 
     @property
@@ -68,6 +70,7 @@ def shape_of(query: Query) -> Shape:
             keys={insert[1]: keys},
             columns=columns,
             values=values,
+            inserts=True,
             deferrable=True,
         )
     write = _WRITE.match(sql)
@@ -80,12 +83,16 @@ def shape_of(query: Query) -> Shape:
         writes=writes,
         reads=reads,
         keys=_keys(sql, aliases),
+        inserts=sql.startswith("INSERT"),
         deferrable=writes is not None and not sql.startswith("INSERT") and reads == {writes} and "SELECT" not in sql,
     )
 
 
 def conflict(table: str, one: Shape, one_params: Sequence[Any], other: Shape, other_rows: "Rows") -> bool:
     """Whether the statement ``one`` may touch a row of ``table`` that ``other`` touches with any of its rows."""
+    if one.inserts and other.inserts:
+        # Rows are numbered by the table in the order in which they come.
+        return True
     mine, theirs = one.keys.get(table, {}), other.keys.get(table, {})
     common = tuple(sorted(mine.keys() & theirs.keys()))
     if not common:

@@ -116,7 +116,9 @@ def _note_failure(db: Db, effects: Effects, row: Row, record: AttemptRecord, *, 
     if not enabled or not (gone or failing):
         return False
     reason = "gone" if gone else "failing"
-    yield from db.put("endpoints.disable", id=endpoint, reason=reason)
+    if not (yield from db.run("endpoints.disable", id=endpoint, reason=reason)):
+        # Another process found the same at the same time, and has told of it.
+        return False
     data = EndpointDisabled(
         endpoint_id="ep_" + bytes(endpoint).hex(), reason=reason, failing_since=instant_or_none(failing_since_ms)
     )

@@ -1,7 +1,7 @@
 """Endpoints, events and deliveries: creating, reading, deleting."""
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -25,6 +25,8 @@ _STRINGS: Final = msgspec.json.Decoder(list[str])
 _HEADERS: Final = msgspec.json.Decoder(dict[str, str])
 _CREDENTIAL: Final = re.compile(r"auth|key|token|secret|cookie|password|signature", re.IGNORECASE)
 _encode = msgspec.json.encode
+DISCARDED_AT_ONCE: Final = 2_000
+"""Deliveries that one commit ends with their endpoint: others wait for it meanwhile."""
 
 
 def _headers_place(endpoint: bytes) -> str:
@@ -120,7 +122,8 @@ def endpoint_views(db: Db, ring: KeyRing, team: bytes, position: str | None, lim
 
 
 def delete_endpoint(db: Db, team: bytes, endpoint: bytes, now_ms: int) -> Script[bool]:
-    """The endpoint is gone, and what was pending for it is history."""
+    """The endpoint is gone, and what was pending for it is history; what is more than one commit takes, with the next
+    sweeps."""
     changed = yield from db.run("endpoints.delete", id=endpoint, team=team, now_ms=now_ms)
     if not changed:
         return False
@@ -128,11 +131,20 @@ def delete_endpoint(db: Db, team: bytes, endpoint: bytes, now_ms: int) -> Script
     return True
 
 
-def discard_of_endpoint(db: Db, endpoint: bytes, now_ms: int) -> Script[None]:
-    """What is pending for a deleted endpoint ends as ``discarded``."""
+def discard_of_endpoint(db: Db, endpoint: bytes, now_ms: int) -> Script[bool]:
+    """What is pending for a deleted endpoint ends as ``discarded``; True when there may be more of it.
+
+    Decision: each row is history by what was deleted, not by a look at it before, because another process may lease or
+    store one between the two.
+    """
     yield from db.run("deliveries.free_of_endpoint", endpoint=endpoint)
-    yield from db.run("history.insert_discarded", endpoint=endpoint, now_ms=now_ms)
-    yield from db.run("deliveries.delete_of_endpoint", endpoint=endpoint)
+    rows = yield from db.rows("deliveries.take_of_endpoint", endpoint=endpoint, most=DISCARDED_AT_ONCE)
+    ended: list[tuple[Any, ...]] = [
+        (key, of_endpoint, event, team, "discarded", attempt, created_ms, now_ms)
+        for key, of_endpoint, event, team, attempt, created_ms in rows
+    ]
+    yield from db.many("history.insert", ended)
+    return len(rows) == DISCARDED_AT_ONCE
 
 
 def event(db: Db, team: bytes, event_id: bytes) -> Script[bytes | None]:

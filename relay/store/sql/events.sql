@@ -91,19 +91,17 @@ FROM endpoints WHERE id = :id AND deleted_ms IS NULL
 -- name: endpoints.delete
 UPDATE endpoints SET deleted_ms = :now_ms WHERE id = :id AND team = :team AND deleted_ms IS NULL
 
--- Each of the three by a partial index: no index holds both what is leased and what is not.
+-- Both by a partial index: no index holds both what is leased and what is not.
 -- name: deliveries.free_of_endpoint
 UPDATE deliveries SET claim = NULL, lease_until_ms = NULL WHERE endpoint = :endpoint AND claim IS NOT NULL
 
--- name: history.insert_discarded
-INSERT INTO delivery_history (id, endpoint, event, team, status, attempt, created_ms, finished_ms)
-SELECT id, endpoint, event, team, 'discarded', attempt, created_ms, CAST(:now_ms AS BIGINT) FROM deliveries
-WHERE endpoint = :endpoint AND claim IS NULL
+-- Whoever leases one meanwhile has it: the statement looks again at the row that it waited for.
+-- name: deliveries.take_of_endpoint
+DELETE FROM deliveries WHERE claim IS NULL
+  AND id IN (SELECT id FROM deliveries WHERE endpoint = :endpoint AND claim IS NULL LIMIT :most)
+RETURNING id, endpoint, event, team, attempt, created_ms
 
--- name: deliveries.delete_of_endpoint
-DELETE FROM deliveries WHERE endpoint = :endpoint AND claim IS NULL
-
--- An event that was stored beside the deletion of an endpoint may have left a delivery to it.
+-- What was more than one commit takes; and an event that was stored beside the deletion may have left a delivery to it.
 -- name: endpoints.deleted_with_due
 SELECT e.id FROM endpoints e WHERE e.deleted_ms > :since_ms
   AND EXISTS (SELECT 1 FROM deliveries d WHERE d.endpoint = e.id AND d.claim IS NULL)

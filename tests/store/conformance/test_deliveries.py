@@ -19,6 +19,7 @@ from relay.domain.ids import AttemptId, EndpointId, EventId, TeamId
 from relay.domain.retry import DELIVERY_SCHEDULE_MS
 from relay.domain.times import DAY_MS, instant
 from relay.ports import FinishedDelivery, NewEndpoint, QueueDepth
+from relay.store.scripts.subscriptions import DISCARDED_AT_ONCE
 from tests.store import builders
 from tests.store.builders import (
     ACCEPTED,
@@ -463,6 +464,22 @@ async def test_a_deleted_endpoint_is_gone_and_its_deliveries_are_discarded(world
     await _event(world)
     assert await world.store.due_endpoints(NOW_MS + DAY_MS) == []
     assert len(await _listed(world)) == 3
+
+
+async def test_more_deliveries_than_one_commit_discards_are_discarded_by_sweeps(
+    world: World, database: Database
+) -> None:
+    new = await world.endpoint()
+    chunks = [mobiles(1, first) for first in range(DISCARDED_AT_ONCE + 1)]
+    message = await world.accept(*chunks, status="queued")
+    await world.sweep(message.expires_ms, limit=len(chunks))
+
+    await world.store.delete_endpoint(world.team.id, new.view.id, message.expires_ms)
+    assert database.execute("SELECT COUNT(*) FROM deliveries") == [(1,)]
+    assert not (await world.sweep(message.expires_ms)).more
+    assert database.execute("SELECT COUNT(*) FROM deliveries") == [(0,)]
+    ended = database.execute("SELECT status, COUNT(*) FROM delivery_history GROUP BY status")
+    assert ended == [("discarded", len(chunks))]
 
 
 async def test_deliveries_are_listed_newest_first_by_endpoint_event_and_status(world: World) -> None:
