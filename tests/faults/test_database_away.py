@@ -162,8 +162,8 @@ async def test_when_the_spool_has_no_room_either_a_callback_is_refused_and_count
     assert callbacks.answers == [200] * number + [503] * number
     assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
     assert (answer.headers["content-type"], answer.headers["retry-after"]) == ("application/problem+json", "1")
-    assert await world.metric("relay_callbacks_total", result="refused") == number + 1
-    assert await world.metric("relay_callbacks_total", result="spooled") == 0
+    assert await world.gateway.metric("relay_callbacks_total", result="refused") == number + 1
+    assert await world.gateway.metric("relay_callbacks_total", result="spooled") == 0
     refused = [line for line in world.gateway.log() if line["event"] == "callback.refused"]
     assert len(refused) == number + 1
     assert refused[-1].keys() >= {"kind", "body_bytes", "request_id"}

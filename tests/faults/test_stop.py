@@ -5,7 +5,6 @@ import signal
 import sqlite3
 import time
 from contextlib import closing
-from pathlib import Path
 from random import Random
 from typing import Final
 
@@ -13,10 +12,11 @@ import httpx
 
 from relay.cli import exits
 from relay.provider.sandbox import Fault
-from tests.faults.audit import audit
+from tests.faults.audit import SETTINGS, audit
+from tests.faults.conftest import OpenWorld
 from tests.faults.load import Load
 from tests.faults.polling import until
-from tests.faults.world import LATE, Json, World, open_world
+from tests.faults.world import LATE, Json, World
 
 SECONDS: Final = 10.0
 DRAIN_S: Final = 3
@@ -24,8 +24,8 @@ BESIDES_S: Final = 2.5
 """What an end takes besides the drain, on a slow machine."""
 
 
-async def test_nothing_is_lost_when_the_gateway_is_stopped_under_load(tmp_path: Path) -> None:
-    async with open_world(tmp_path / "var", settings={"drain_s": str(DRAIN_S)}) as world:
+async def test_nothing_is_lost_when_the_gateway_is_stopped_under_load(open_world: OpenWorld) -> None:
+    async with open_world(settings={**SETTINGS, "drain_s": str(DRAIN_S)}) as world:
         load = Load(world, Random(2))  # noqa: S311 - to be repeated, not to be secret
         load.start()
         try:
@@ -62,8 +62,8 @@ async def test_a_stop_waits_for_submissions_under_way(world: World) -> None:
     assert await world.status(sent["id"]) == "submitted"
 
 
-async def test_a_stop_ends_in_time_whatever_hangs(tmp_path: Path) -> None:
-    async with open_world(tmp_path / "var", settings={"drain_s": str(DRAIN_S)}, report_delay_ms=LATE) as world:
+async def test_a_stop_ends_in_time_whatever_hangs(open_world: OpenWorld) -> None:
+    async with open_world(settings={"drain_s": str(DRAIN_S)}, report_delay_ms=LATE) as world:
         # A provider that never answers, a receiver that never answers, a team that waits for an event, one that waits
         # for its message, and an idle connection.
         number, other = world.numbers.plain(), world.numbers.plain()
@@ -96,9 +96,9 @@ async def test_a_stop_ends_in_time_whatever_hangs(tmp_path: Path) -> None:
         assert [len(world.sandbox.ledger.sends_to(held)) for held in (number, other)] == [1, 1]
 
 
-async def test_while_it_drains_new_work_is_refused_and_a_callback_is_taken(tmp_path: Path) -> None:
+async def test_while_it_drains_new_work_is_refused_and_a_callback_is_taken(open_world: OpenWorld) -> None:
     settings = {"drain_s": "20", "drain_announce_s": "1"}
-    async with open_world(tmp_path / "var", settings=settings, report_delay_ms=LATE) as world:
+    async with open_world(settings=settings, report_delay_ms=LATE) as world:
         number, slow = world.numbers.plain(), world.numbers.plain()
         sent = await world.send(number)
         await world.has_status(sent["id"], "submitted")
@@ -140,10 +140,10 @@ async def test_while_it_drains_new_work_is_refused_and_a_callback_is_taken(tmp_p
 
 
 async def test_deliveries_that_were_not_started_are_free_at_once_and_the_one_under_way_is_finished(
-    tmp_path: Path,
+    open_world: OpenWorld,
 ) -> None:
     settings = {"drain_s": "20"}
-    async with open_world(tmp_path / "var", settings=settings, report_delay_ms=LATE) as world:
+    async with open_world(settings=settings, report_delay_ms=LATE) as world:
         world.receiver.held.clear()
         for _ in range(6):
             sent = await world.send(world.numbers.plain())
@@ -171,8 +171,8 @@ def leases(world: World) -> tuple[int, int]:
     return counted[0], counted[1]
 
 
-async def test_a_second_signal_ends_the_waiting_at_once(tmp_path: Path) -> None:
-    async with open_world(tmp_path / "var", settings={"drain_s": "60"}, report_delay_ms=LATE) as world:
+async def test_a_second_signal_ends_the_waiting_at_once(open_world: OpenWorld) -> None:
+    async with open_world(settings={"drain_s": "60"}, report_delay_ms=LATE) as world:
         number = world.numbers.plain()
         world.sandbox.faults.add(Fault(call="send", mobile=number, drop="hold", accept=True))
         sent = await world.send(number)
@@ -191,8 +191,8 @@ async def test_a_second_signal_ends_the_waiting_at_once(tmp_path: Path) -> None:
         assert await world.status(sent["id"]) == "unconfirmed"
 
 
-async def test_an_idle_gateway_announces_its_end_for_as_long_as_it_is_told_to(tmp_path: Path) -> None:
-    async with open_world(tmp_path / "var", settings={"drain_announce_s": "1"}) as world:
+async def test_an_idle_gateway_announces_its_end_for_as_long_as_it_is_told_to(open_world: OpenWorld) -> None:
+    async with open_world(settings={"drain_announce_s": "1"}) as world:
         code, seconds = await world.gateway.terminate()
 
         assert code == 0

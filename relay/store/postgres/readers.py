@@ -61,6 +61,10 @@ class Readers:
             await session.execute(self._opening)
             try:
                 return await Batch(session, self._statements, reads=True).run(script, self._db)
+            except asyncio.CancelledError:
+                # In the middle of a statement: whoever gives up must not wait for the server to hear of it.
+                session.drop()
+                raise
             finally:
                 if session.is_open:
                     await session.execute("ROLLBACK")
