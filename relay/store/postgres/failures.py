@@ -16,6 +16,7 @@ _AGAIN: Final = frozenset({"40001", "40P01"})
 _LOCKED: Final = "55P03"
 _SLOW: Final = "57014"
 _UNIQUE: Final = "23505"
+_NOT_YET: Final = "22023"
 _MISSING: Final = frozenset({"42P01", "42703", "3F000"})
 _VALUE: Final = "22"
 
@@ -62,6 +63,11 @@ def is_lost(error: BaseException) -> bool:
         return state[:2] == "08" or state[:3] == "57P" or state in _LOST
     # ValueError: asyncpg refused a value before it sent anything.
     return isinstance(error, _GONE) and not isinstance(error, ValueError)
+
+
+def is_unknown_transaction(error: BaseException | None) -> bool:
+    """The server has not given that number yet."""
+    return _state(error) == _NOT_YET
 
 
 def translated(error: BaseException) -> StoreError:

@@ -7,7 +7,7 @@ from typing import Final
 from relay.domain.errors import StoreUnavailable
 from relay.store.postgres.batch import Transaction
 from relay.store.postgres.connections import Connections, Session
-from relay.store.postgres.failures import Broken
+from relay.store.postgres.failures import Broken, is_unknown_transaction
 
 LOOK_AGAIN_S: Final = 0.05
 _STATUS: Final = """
@@ -19,9 +19,9 @@ async def was_committed(transaction: Transaction, connections: Connections, with
     """Raises StoreUnavailable when it cannot be told: the one case in which that does not prove that nothing happened.
     Whoever asks again then finds it: by its Idempotency-Key, its claim, or its raw id.
 
-    A server that has crashed meanwhile may have given the number to another transaction, for it forgets those of which
-    nothing had reached the disk. So what it says of a commit counts only if it is the same life that gave the number;
-    that it has not committed always does.
+    A server that has crashed meanwhile may not know the number any more, or have given it to another transaction: it
+    forgets those of which nothing had reached the disk. So what it says of a commit counts only if it is the same life
+    that gave the number; that it has not committed always does.
     """
     deadline_s = time.monotonic() + within_s
     session: Session | None = None
@@ -30,7 +30,9 @@ async def was_committed(transaction: Transaction, connections: Connections, with
             try:
                 session = session or await connections.session()
                 ((status, life),) = await session.fetch(_STATUS, transaction.number)
-            except (StoreUnavailable, Broken):
+            except (StoreUnavailable, Broken) as error:
+                if is_unknown_transaction(error.__cause__):
+                    return False
                 if session is not None:
                     session.drop()
                     session = None
