@@ -70,13 +70,21 @@ class Writer:
         """Until the queue has ended and is empty."""
         try:
             while jobs := await queue.next():
-                await self._commit(jobs)
+                await self._serve(jobs)
             if self._session is not None:
                 await self._session.close()
         finally:
             self._drop()
             for doubt in self._doubts:
                 doubt.cancel()
+
+    async def _serve(self, jobs: list[Job]) -> None:
+        try:
+            await self._commit(jobs)
+        except Exception as error:
+            # A loop that breaks by a mistake of ours would leave everybody waiting for ever.
+            self._drop()
+            deliver(failures(jobs, error))
 
     async def _commit(self, jobs: list[Job]) -> None:
         if len(jobs) == 1:
