@@ -114,7 +114,8 @@ def _literal(value: Any) -> str:
         case bytes():
             return f"'\\x{value.hex()}'"
         case list():
-            return "ARRAY[" + ", ".join(f"{_literal(each)}::bytea" for each in value) + "]"
+            kind = "bytea" if isinstance(value[0], bytes) else "text"
+            return f"ARRAY[{', '.join(map(_literal, value))}]::{kind}[]"
         case str():
             return "'" + value.replace("'", "''") + "'"
         case _:
