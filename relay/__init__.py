@@ -7,14 +7,15 @@ Layers, each knows only what stands below it; adapters do not know each other (c
     ------------------------------------------------------------------ adapters
     api                 REST in: authentication, problems, OpenAPI document, documentation page
     console             one web page over the REST API
-    workers             loops and their supervisor: submit, deliver, pull, sweep, balance
+    workers             loops and their supervisor: submit, deliver, pull, sweep, balance, retention, beats
     provider            the provider's HTTP API; provider.sandbox: the provider itself as a server, which shares nothing
     store               transaction scripts, and the SQLite driver that runs them
     webhooks            signing, posting, where posts may go
     transport           HTTP/1.1 client under httpx that knows whether a byte was written
-    system              clock and randomness
+    system              clocks and randomness
     ------------------------------------------------------------------ core
-    services            one use case a file: accept, submit, receive, pull, deliver, administer
+    services            one use case a file: accept, submit, receive, apply, pull, deliver, administer, erase;
+                        membership says what is this process's own among its replicas
     ports               what the core needs of the outside
     ------------------------------------------------------------------ ground
     config, telemetry   settings; logs and metrics
@@ -26,10 +27,15 @@ The life of a message::
                                        recipients }, then 202; submissions that may start now are stored as `submitting`
     workers -> services.submit -> provider: POST /api/v1/send -> accepted | refused | not_sent | unconfirmed -> stored
     provider --callback--> api -> services.receive: one transaction { raw body, report, recipient state, event,
-                                  deliveries }, then 200; the pullers bring the same rows the other way
+                                  deliveries }, then 200; the pullers bring the same rows the other way. While the
+                                  store is away: the spool, then 200; workers replay it
     workers -> services.deliver -> webhooks: sign, POST -> stored: attempt, delivery state, next due time
 
 What may have reached the provider is never sent again by itself: it is `unconfirmed` until a report comes.
+
+Replicas share a database, and nothing else: claims, leadership and shares of limits all come from services.membership,
+and are worth nothing once the last sign of life is too old. That is asked for the last time before the first byte of
+every call.
 """
 
 __version__ = "0.1.0"

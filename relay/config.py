@@ -59,6 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database_readers: Annotated[int, _within("connections", 1, 64)]
     keyring: Annotated[str, _is("text", _KEYRING, note="secret", secret=True)]
     drain_s: Annotated[float, _within("seconds", 0, 600)]
+    drain_announce_s: Annotated[float, _within("seconds", 0, 60)]
     reader_threads: Annotated[int, _within("threads", 1, 64)]
 
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _is("level")]
@@ -66,16 +67,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     max_body_bytes: Annotated[int, _within("bytes", 1024, 67_108_864)]
     max_callback_bytes: Annotated[int, _within("bytes", 65_536, 268_435_456)]
+    callback_store_timeout_s: Annotated[float, _within("seconds", 0.05, 30)]
     idempotency_keep_s: Annotated[int, _within("seconds", 86_400, 2_592_000)]
 
     message_ttl_s: Annotated[int, _within("seconds", 60, 604_800)]
     quota_timezone: Annotated[str, _is("time zone", "IANA name")]
     lease_s: Annotated[float, _within("seconds", 5, 3600)]
+    replica_ttl_s: Annotated[float, _within("seconds", 2, 300)]
     submit_max_in_flight_total: Annotated[int, _within("requests", 1, 10_000)]
     unconfirmed_event_after_s: Annotated[int, _within("seconds", 1, 86_400)]
     no_report_after_s: Annotated[int, _within("seconds", 1, 2_592_000)]
     sweep_interval_s: Annotated[float, _within("seconds", 0.05, 3600)]
     balance_interval_s: Annotated[float, _within("seconds", 0.05, 86_400)]
+
+    retention_content_days: Annotated[int, _within("days", 7, 3650)]
+    retention_messages_days: Annotated[int, _within("days", 7, 3650)]
+    retention_events_days: Annotated[int, _within("days", 7, 3650)]
+    retention_deliveries_days: Annotated[int, _within("days", 7, 3650)]
+    retention_raw_days: Annotated[int, _within("days", 1, 3650)]
+    retention_interval_s: Annotated[float, _within("seconds", 0.05, 86_400)]
 
     delivery_timeout_s: Annotated[float, _within("seconds", 0.1, 120)]
     delivery_max_in_flight_total: Annotated[int, _within("requests", 1, 10_000)]
@@ -122,7 +132,38 @@ def load(environ: Mapping[str, str]) -> Settings:
     if not values["database_url"]:
         # Source: SQLAlchemy's URLs. An absolute data_dir makes four slashes, a relative one three.
         values["database_url"] = f"sqlite:///{values['data_dir']}/relay.db"
-    return msgspec.convert(values, Settings)
+    settings = msgspec.convert(values, Settings)
+    _check_together(settings)
+    return settings
+
+
+# What is kept no longer, than what, and why.
+_NO_LONGER: Final = (
+    ("retention_events_days", "retention_content_days", "events hold numbers and texts"),
+    ("retention_raw_days", "retention_content_days", "raw bodies hold numbers and texts"),
+    ("retention_content_days", "retention_messages_days", "numbers and texts are part of their rows"),
+    ("retention_deliveries_days", "retention_events_days", "a delivery shows what its event was"),
+)
+_DAY_S: Final = 86_400
+
+
+def _check_together(settings: Settings) -> None:
+    """Raises ConfigError that names every pair of settings that contradict each other."""
+    problems = []
+    for shorter, longer, why in _NO_LONGER:
+        days, most = getattr(settings, shorter), getattr(settings, longer)
+        if days > most:
+            problems.append(
+                f"{PREFIX}{shorter.upper()}: {days} days are more than the {most} of {PREFIX}{longer.upper()}, "
+                f"and {why}"
+            )
+    if settings.idempotency_keep_s > settings.retention_content_days * _DAY_S:
+        problems.append(
+            f"{PREFIX}IDEMPOTENCY_KEEP_S: {settings.idempotency_keep_s} seconds are more than the "
+            f"{settings.retention_content_days} days of {PREFIX}RETENTION_CONTENT_DAYS, and kept answers hold texts"
+        )
+    if problems:
+        raise ConfigError("; ".join(problems))
 
 
 def describe(name: str) -> str:

@@ -4,11 +4,13 @@ Every method of ``Store`` is one transaction: true and durable (fsynced) when it
 ``StoreUnavailable`` and nothing happened.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
 from relay.domain.accounts import Account, BalanceView
+from relay.domain.audit import AuditEntry, AuditView
 from relay.domain.endpoints import (
     AttemptErrorClass,
     AttemptOutcome,
@@ -19,6 +21,7 @@ from relay.domain.endpoints import (
     Endpoint,
     EndpointView,
 )
+from relay.domain.erasure import ErasureStage
 from relay.domain.events import EventType
 from relay.domain.ids import AccountId, EndpointId, MessageId, RawId, TeamId
 from relay.domain.messages import InboundView, MessageDraft, MessageView, RecipientView, SubmissionWork
@@ -34,10 +37,20 @@ from relay.domain.provider import (
     ReportRow,
     SendOutcome,
 )
+from relay.domain.retention import RetentionKind
 from relay.domain.states import RecipientStatus
 from relay.domain.teams import KeyView, Principal, RecipientLimit, Team
 
 T = TypeVar("T")
+
+MaySend = Callable[[], bool]
+"""Asked right before the first byte of a request is written, which may be long after the call began. False: nothing is
+written, and the call comes to "not sent", ``lease``."""
+
+
+def always() -> bool:
+    """``MaySend`` for what is nobody else's."""
+    return True
 
 
 class Clock(Protocol):
@@ -69,13 +82,13 @@ class Entropy(Protocol):
 class Provider(Protocol):
     """One kind of upstream API. Never raises for what an account's server does: that is an outcome."""
 
-    async def send(self, account: Account, work: SubmissionWork) -> SendOutcome:
+    async def send(self, account: Account, work: SubmissionWork, may_send: MaySend = always) -> SendOutcome:
         """Submit once."""
 
-    async def pull(self, account: Account, kind: BodyKind) -> Pulled | PullFailed:
+    async def pull(self, account: Account, kind: BodyKind, may_send: MaySend = always) -> Pulled | PullFailed:
         """Fetch waiting rows of ``report`` or ``mo``; what is returned is drained upstream."""
 
-    async def balance(self, account: Account) -> Balance | BalanceUnknown:
+    async def balance(self, account: Account, may_send: MaySend = always) -> Balance | BalanceUnknown:
         """Ask for the balance."""
 
     def read_reports(self, raw: RawBody) -> Reading[ReportRow]:
@@ -100,9 +113,16 @@ class Poster(Protocol):
     """Sends signed webhooks."""
 
     async def post(
-        self, endpoint: Endpoint, webhook_id: str, body: bytes, timestamp_s: int, timeout_s: float
+        self,
+        endpoint: Endpoint,
+        webhook_id: str,
+        body: bytes,
+        timestamp_s: int,
+        timeout_s: float,
+        may_send: MaySend = always,
     ) -> PostResult:
-        """One signed POST, no redirect followed. Never raises for what the receiver does."""
+        """One signed POST, no redirect followed. Never raises for what the receiver does. Raises NothingSent ``lease``
+        when ``may_send`` says no."""
 
 
 class EgressPolicy(Protocol):
@@ -181,6 +201,23 @@ class PendingRaw(msgspec.Struct, frozen=True, kw_only=True):
     raw: RawBody
 
 
+class ReadReports(msgspec.Struct, frozen=True, kw_only=True):
+    """A body and the reports in it."""
+
+    item: PendingRaw
+    reading: Reading[ReportRow]
+
+
+class ReadInbound(msgspec.Struct, frozen=True, kw_only=True):
+    """A body and the inbound messages in it."""
+
+    item: PendingRaw
+    reading: Reading[InboundRow]
+
+
+ReadBody = ReadReports | ReadInbound
+
+
 class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One finished attempt, to be stored. ``next_due_ms`` only with outcome ``retry``; ``pause_until_ms`` pauses the
     whole endpoint."""
@@ -215,6 +252,24 @@ class Swept(msgspec.Struct, frozen=True, kw_only=True):
     effects: StoredEffects
 
 
+class Retired(msgspec.Struct, frozen=True, kw_only=True):
+    """What one batch of a kind did. ``more``: call again. ``overdue_ms``: when the oldest row came that should be gone
+    and is not, as far as this batch tells; None when all are."""
+
+    rows: int
+    more: bool
+    overdue_ms: int | None
+
+
+class Erased(msgspec.Struct, frozen=True, kw_only=True):
+    """What one batch of an erasure did. ``left_open``: rows that hold the number and must stay as they are for now,
+    because they are not final or not applied. ``next_position`` None: the stage has ended."""
+
+    erased: int
+    left_open: int
+    next_position: str | None
+
+
 HintTopic = Literal["events", "deliveries", "submissions", "settled"]
 """``events`` were stored; ``deliveries`` or ``submissions`` wait for whoever has room; a message was ``settled``."""
 
@@ -230,7 +285,9 @@ class Straight(Protocol):
     """The deliver worker of this process, as the store sees it while it stores a delivery. Called from the store's own
     thread: it reads, never waits."""
 
-    claim: bytes
+    @property
+    def claim(self) -> bytes:
+        """What the delivery that is being stored is claimed with, if it is handed over."""
 
     def lease_until_ms(self, now_ms: int) -> int:
         """Until when a delivery that is handed over now is leased."""
@@ -279,6 +336,23 @@ class QueueDepth(msgspec.Struct, frozen=True, kw_only=True):
     oldest_due_age_s: float
 
 
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How a replica stands after a beat. ``now_ms`` by the database's clock; ``replicas``: the ids of all that live,
+    sorted; ``leads``: whether it has the duty that only one may have."""
+
+    now_ms: int
+    replicas: tuple[bytes, ...]
+    leads: bool
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """So much work of one account (submissions) or endpoint (deliveries) is leased by one replica."""
+
+    key: AccountId | EndpointId
+    replica: bytes
+    number: int
+
+
 class Store(Protocol):
     """All that must be remembered. Lists are keyset pages; ``position`` is where the last page ended.
 
@@ -293,6 +367,20 @@ class Store(Protocol):
     async def recover(self, now_ms: int) -> int:
         """For a store that only this process uses: every lease of a dead process ends. ``submitting`` becomes
         ``unconfirmed`` (with on_unconfirmed ``resend``: queued again; ``fail``: failed). The number of submissions."""
+
+    async def beat(self, replica: bytes, *, name: str, ttl_ms: int, join: bool) -> Standing | None:
+        """The replica (8 bytes, with which all its claims begin) lives for ``ttl_ms`` more, by the database's clock.
+        None when it is not there, unless it is to ``join``: others have buried it.
+
+        Buries those whose time is over: their ``submitting`` is for the next sweep, their deliveries are free, their
+        duty is. A replica whose own time was over buries nobody. Then takes or renews the duty, when nobody else has
+        it."""
+
+    async def leave(self, replica: bytes) -> None:
+        """The same end for this replica, at once."""
+
+    async def held(self) -> list[Held]:
+        """What is leased now, by all replicas."""
 
     async def queue_depths(self, now_ms: int) -> list[QueueDepth]:
         """Queues ``submissions``, ``deliveries``, ``raw``; each depth counted up to 10,000 and no further."""
@@ -374,6 +462,9 @@ class Store(Protocol):
     ) -> ReceivedBody:
         """The same for inbound messages."""
 
+    async def receive_in_turn(self, bodies: list[ReadBody]) -> list[ReceivedBody]:
+        """What these two do, for each body in this order, all of it in one transaction."""
+
     async def quarantine(self, account_id: AccountId, raw_id: RawId, raw: RawBody, why: str) -> None:
         """Keep a body that cannot be applied."""
 
@@ -408,8 +499,9 @@ class Store(Protocol):
     async def finish_delivery(self, work: DeliveryWork, record: AttemptRecord) -> FinishedDelivery:
         """Store the attempt and what follows: history, the next due time, or an endpoint switched off."""
 
-    async def release_delivery(self, work: DeliveryWork) -> None:
-        """Give back a lease whose attempt is not made: the delivery is due again for whoever claims it."""
+    async def release_deliveries(self, works: list[DeliveryWork]) -> None:
+        """Give back leases whose attempts are not made: each delivery that its claim still holds is due again for
+        whoever claims it, as it was before."""
 
     async def delivery(self, team_id: TeamId, delivery_id: str) -> DeliveryDetail | None:
         """One delivery with its attempts."""
@@ -442,6 +534,27 @@ class Store(Protocol):
 
     async def load_endpoint(self, endpoint_id: EndpointId) -> Endpoint | None:
         """What the deliver worker needs, secrets in clear; None when it was deleted."""
+
+    # -- what is old -------------------------------------------------------------------------------------------------
+
+    async def retire(self, kind: RetentionKind, *, before_ms: int, now_ms: int, limit: int) -> Retired:
+        """Delete or erase what of this kind is older than ``before_ms``, about ``limit`` rows of it, where a partition
+        goes as a whole; what is not final, not applied or still needed stays. Raises nothing for what is locked by
+        others: that goes at another time."""
+
+    async def erase_number(
+        self, stage: ErasureStage, mobile: int, *, position: str | None, now_ms: int, limit: int
+    ) -> Erased:
+        """Erase the number from the next ``limit`` rows of this stage. Two transactions: one looks beside the writer,
+        one reads again and erases. In place of a recipient's number comes an ordinal that reads "erased"."""
+
+    # -- audit -------------------------------------------------------------------------------------------------------
+
+    async def add_audit(self, entry: AuditEntry, idempotency: Idempotency | None) -> Stored | Replay:
+        """Add an entry."""
+
+    async def audit(self, *, position: str | None, limit: int) -> Page[AuditView]:
+        """Newest first."""
 
     # -- platform ----------------------------------------------------------------------------------------------------
 
@@ -485,7 +598,17 @@ class Store(Protocol):
 
 
 class Spool(Protocol):
-    """Where callbacks go while the store cannot be written."""
+    """Where bodies go while the store cannot be written."""
 
-    async def append(self, item: PendingRaw) -> None:
-        """On disk when it returns. Raises StoreUnavailable when even that fails."""
+    @property
+    def waiting(self) -> bool:
+        """Bodies wait in it, or are being written: what comes now goes behind them."""
+
+    async def turn(self, within_s: float) -> bool:
+        """Whether what comes now may go to the store, because nothing waits. While a replay gets on and few bodies are
+        left, its end is waited for, up to ``within_s``: otherwise, as long as others come all the time, the spool would
+        never be empty."""
+
+    def append(self, item: PendingRaw) -> Awaitable[None]:
+        """Its place in the order is that of the call; it is on disk when what is returned is done. That raises
+        SpoolUnavailable when even this fails."""

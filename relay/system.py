@@ -1,4 +1,4 @@
-"""The machine's own clock and randomness, behind the ports."""
+"""The machine's own clock and randomness, behind the ports; and the clock of several machines."""
 
 import asyncio
 import random
@@ -6,6 +6,8 @@ import secrets
 import time
 
 import uuid_utils
+
+from relay.ports import Clock
 
 
 class SystemClock:
@@ -22,6 +24,31 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Really wait."""
         await asyncio.sleep(seconds)
+
+
+class SharedClock:
+    """``ports.Clock`` of replicas that share a database: they speak of the database's time, whatever theirs says."""
+
+    def __init__(self, own: Clock) -> None:
+        self._own = own
+        self.ahead_ms = 0
+        """How far the database's clock is ahead of ``own``."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970 UTC, as the database has it."""
+        return self._own.now_ms() + self.ahead_ms
+
+    def monotonic_s(self) -> float:
+        """The machine's own."""
+        return self._own.monotonic_s()
+
+    async def sleep(self, seconds: float) -> None:
+        """By the machine's own."""
+        await self._own.sleep(seconds)
+
+    def set_ahead(self, milliseconds: int) -> None:
+        """The database's clock is so far ahead."""
+        self.ahead_ms = milliseconds
 
 
 class SystemEntropy:

@@ -1,4 +1,4 @@
-"""What the platform team may send: accounts, teams, keys."""
+"""What the platform team may send: accounts, teams, keys, numbers to erase."""
 
 import ipaddress
 from typing import Annotated, Final
@@ -6,10 +6,11 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from relay.api.inputs import END, Extension, Instant, moment_ms, refuse, wrong
+from relay.api.inputs import END, Extension, Instant, Number, moment_ms, refuse, wrong
 from relay.domain.accounts import AccountView, CodeRule, PwdCase
 from relay.domain.errors import FieldError
 from relay.domain.ids import AccountId, TeamId
+from relay.domain.numbers import read_mobile
 from relay.domain.states import Category
 from relay.domain.teams import KeyView, Mode, RecipientLimit, Scope
 from relay.domain.times import LATEST_MS
@@ -100,6 +101,12 @@ class KeyInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     name: Name | None = None
 
 
+class ErasureInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A number that is to be erased wherever it stands."""
+
+    number: Number
+
+
 class CallbackUrls(msgspec.Struct, frozen=True, kw_only=True):
     """The addresses to register with the provider. They hold a secret."""
 
@@ -175,6 +182,14 @@ def key_request(wanted: KeyInput, now_ms: int) -> KeyRequest:
         expires_ms=expires_ms,
         name=wanted.name,
     )
+
+
+def erasure_number(wanted: ErasureInput) -> int:
+    """The number in a body. Raises BodyInvalid when it is none."""
+    mobile = read_mobile(wanted.number)
+    if mobile is None:
+        raise refuse(wrong("/number", "This is not a mobile number."))
+    return mobile
 
 
 def _repeated(field: str, values: list[str] | list[Scope]) -> list[FieldError]:

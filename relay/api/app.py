@@ -42,7 +42,7 @@ def create_app(
         request_max_body_size=None,
         exception_handlers={Exception: _answer_problem},
     )
-    return Edge(router, metrics=metrics, clock=services.clock)
+    return Edge(router, metrics=metrics, clock=services.clock, readiness=services.readiness)
 
 
 def _handler(operation: Operation, services: ApiServices, settings: ApiSettings, metrics: Metrics) -> HTTPRouteHandler:

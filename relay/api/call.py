@@ -9,6 +9,7 @@ from relay.api.bodies import check_json_type, read_body, read_json
 from relay.api.exchange import Answer, Exchange
 from relay.api.queries import read_query
 from relay.api.services import ApiServices, ApiSettings
+from relay.domain.audit import Actor
 from relay.domain.errors import NotFound, ScopeMissing
 from relay.domain.ids import is_id
 from relay.domain.teams import Principal, Team
@@ -78,6 +79,16 @@ class Call:
         if team is None:
             raise ScopeMissing("This is a platform key; the operation belongs to a team and needs one of its keys.")
         return team
+
+    @property
+    def actor(self) -> Actor:
+        """Who calls, as the audit names it."""
+        client = self.scope["client"]
+        return Actor(
+            name=self.principal.key_id,
+            from_address=None if client is None else client[0],
+            request_id=self.exchange.request_id,
+        )
 
     # -- what --------------------------------------------------------------------------------------------------------
 

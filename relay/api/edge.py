@@ -16,12 +16,15 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from relay.api.exchange import STATE_KEY, Exchange, Headers
 from relay.api.preferences import rate_headers
 from relay.ports import Clock
+from relay.services.readiness import Readiness
 from relay.telemetry.metrics import Metrics
 
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}\Z")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 _NO_STORE: Final = (b"cache-control", b"no-store")
+_CLOSE: Final = (b"connection", b"close")
+"""On every answer while draining: the next request of this client finds another replica, not a closed socket."""
 UNMATCHED: Final = "unmatched"
 
 
@@ -34,11 +37,18 @@ class Edge:
     """The ASGI app that a server calls."""
 
     def __init__(
-        self, app: ASGIApp, *, metrics: Metrics, clock: Clock, new_id: Callable[[], str] = new_request_id
+        self,
+        app: ASGIApp,
+        *,
+        metrics: Metrics,
+        clock: Clock,
+        readiness: Readiness,
+        new_id: Callable[[], str] = new_request_id,
     ) -> None:
         self._app = app
         self._metrics = metrics
         self._clock = clock
+        self._readiness = readiness
         self._new_id = new_id
         self._log = structlog.get_logger("relay")
 
@@ -61,7 +71,7 @@ class Edge:
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 exchange.status = message["status"]
-                message["headers"] = [*message["headers"], *_common_headers(exchange, api)]
+                message["headers"] = [*message["headers"], *self._common_headers(exchange, api)]
             elif bodiless and message["type"] == "http.response.body":
                 message["body"] = b""
             await send(message)
@@ -90,18 +100,19 @@ class Edge:
             error=exchange.error,
         )
 
+    def _common_headers(self, exchange: Exchange, api: bool) -> Headers:
+        headers = [(b"x-request-id", exchange.request_id.encode()), _NOSNIFF]
+        if api:
+            headers.append(_NO_STORE)
+        if exchange.rate is not None:
+            headers += rate_headers(exchange)
+        if self._readiness.draining:
+            headers.append(_CLOSE)
+        return headers
+
 
 def _request_id(scope: HTTPScope) -> str | None:
     for name, value in scope["headers"]:
         if name == b"x-request-id":
             return value.decode("ascii") if _SAFE_ID.match(value) else None
     return None
-
-
-def _common_headers(exchange: Exchange, api: bool) -> Headers:
-    headers = [(b"x-request-id", exchange.request_id.encode()), _NOSNIFF]
-    if api:
-        headers.append(_NO_STORE)
-    if exchange.rate is not None:
-        headers += rate_headers(exchange)
-    return headers

@@ -26,6 +26,9 @@ async def admit(call: Call, operation: Operation) -> None:
     _check_scope(principal, operation.scope)
     _take_rate(call, principal)
     if operation.creates and call.services.readiness.draining:
+        # Read to its end: the connection is closed behind the answer, and a body that nobody has read makes that a
+        # reset, which the caller may see instead of the answer.
+        await call.body(call.settings.body_bytes)
         raise Draining("This replica is about to stop; send the request again.", retry_after_s=_DRAIN_AGAIN_S)
     if operation.query is NoQuery:
         call.query(NoQuery)

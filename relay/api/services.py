@@ -9,6 +9,7 @@ from relay.services.accept import Accept
 from relay.services.administer import Administer
 from relay.services.authenticate import Authenticate
 from relay.services.balance import Balances
+from relay.services.erase import Erase
 from relay.services.idempotency import InFlight
 from relay.services.limits import TeamRates
 from relay.services.poll import Poll
@@ -28,6 +29,7 @@ class ApiServices:
     wait: Wait
     receive: Receive
     administer: Administer
+    erase: Erase
     subscribe: Subscribe
     poll: Poll
     balances: Balances

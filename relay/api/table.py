@@ -5,11 +5,13 @@ from typing import Final
 from relay.api.operations import Operation
 from relay.api.routes import (
     accounts,
+    audit,
     balance,
     callbacks,
     deliveries,
     docs,
     endpoints,
+    erasures,
     events,
     health,
     inbound,
@@ -29,6 +31,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *accounts.OPERATIONS,
     *teams.OPERATIONS,
     *keys.OPERATIONS,
+    *erasures.OPERATIONS,
+    *audit.OPERATIONS,
     *health.OPERATIONS,
     *docs.OPERATIONS,
 )

@@ -2,7 +2,9 @@
 
 gateway.py   ``Gateway``: all parts of the product in one process, joined; tests enter by this door too
 stores.py    opening and migrating the database
-serving.py   a gateway on a socket, from start to drain
+serving.py   a gateway on a socket, from start to exit
+listening.py uvicorn, as this product runs it
+drain.py     the order of a clean stop
 embedded.py  the sandbox provider inside a gateway, where test keys lead
 """
 

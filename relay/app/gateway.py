@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import platform
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,35 +17,42 @@ import relay
 from relay import provider as providers
 from relay.api.app import create_app
 from relay.api.services import ApiServices, ApiSettings
-from relay.app.stores import is_embedded, make_store, prepared
+from relay.app.stores import is_embedded, make_hints, make_store, prepared
 from relay.config import Settings
 from relay.console import create_console
-from relay.ports import Clock, Entropy, Poster, Provider
+from relay.domain.retention import Keeping
+from relay.ports import Clock, Entropy, Hints, Poster, Provider, Store
 from relay.services.accept import Accept
 from relay.services.accounts import AccountBook
 from relay.services.administer import Administer
+from relay.services.apply import Apply
 from relay.services.authenticate import Authenticate
 from relay.services.balance import Balances
 from relay.services.deliver import Deliver, Lanes
+from relay.services.erase import Erase
 from relay.services.idempotency import InFlight
 from relay.services.limits import TeamRates
+from relay.services.membership import Alone, Members, Membership
 from relay.services.poll import Poll
 from relay.services.pull import Pull
 from relay.services.readiness import Readiness
-from relay.services.receive import Apply, Receive
+from relay.services.receive import Receive
 from relay.services.slots import Gates
 from relay.services.submit import Submit
 from relay.services.subscribe import Subscribe
 from relay.services.wait import Wait
 from relay.store.spool import Spool
 from relay.store.store import ScriptStore
-from relay.system import SystemClock, SystemEntropy
+from relay.system import SharedClock, SystemClock, SystemEntropy
 from relay.telemetry.metrics import Metrics
 from relay.transport import Transport
 from relay.webhooks import EgressPolicy, WebhookPoster
 from relay.workers.aftermath import Aftermath
 from relay.workers.deliver import DeliverWorker
+from relay.workers.hints import Hearing, Silent
+from relay.workers.membership import MembershipWorker
 from relay.workers.pull import PullWorker
+from relay.workers.retention import Retention
 from relay.workers.submit import SubmitWorker
 from relay.workers.supervisor import Supervisor
 from relay.workers.upkeep import Upkeep
@@ -55,12 +64,14 @@ log = structlog.get_logger("relay")
 
 @dataclass(frozen=True, kw_only=True)
 class Outside:
-    """What is outside the process, for tests to replace."""
+    """What is outside the process, for tests to replace. ``replicas``: whether other processes use the same database;
+    None: as the settings say, SQLite has one process, every other engine several."""
 
     clock: Clock
     entropy: Entropy
     provider: Provider | None = None
     poster: Poster | None = None
+    replicas: bool | None = None
 
 
 def system() -> Outside:
@@ -72,7 +83,9 @@ class Gateway:
     """All parts, joined. ``start`` begins the work that goes on by itself, ``stop`` ends it in order."""
 
     def __init__(self, settings: Settings, store: ScriptStore, lanes: Lanes, outside: Outside) -> None:
-        clock, entropy = outside.clock, outside.entropy
+        entropy = outside.entropy
+        shared = SharedClock(outside.clock)
+        clock: Clock = shared
         development = settings.env == "development"
         self.settings = settings
         self.store = store
@@ -95,37 +108,48 @@ class Gateway:
             version=relay.__version__,
         )
         self.accounts = AccountBook(store, clock, sandbox_for_live=development)
-        gates = Gates(clock)
+        self._membership = _membership(settings, store, outside, shared)
+        members: Members = self._membership or Alone(entropy)
+        lanes.members = members
+        self._hints = make_hints(settings, clock, entropy.new_id("hints_"))
+        hints: Hints = self._hints or Silent()
+        gates = Gates(clock, members)
         wait = Wait(store, clock)
         poll = Poll(store, clock)
-        balances = Balances(store, provider, self.accounts, clock)
-        deliver = Deliver(store, poster, clock, entropy, timeout_s=settings.delivery_timeout_s)
+        balances = Balances(store, provider, self.accounts, members, clock)
+        deliver = Deliver(store, poster, members, clock, entropy, timeout_s=settings.delivery_timeout_s)
         self.deliver = DeliverWorker(
             store,
             deliver,
             lanes,
             clock,
-            entropy,
             self.metrics,
             max_in_flight_total=settings.delivery_max_in_flight_total,
         )
-        aftermath = Aftermath(self.deliver, poll, wait, self.metrics)
+        aftermath = Aftermath(self.deliver, poll, wait, hints, self.metrics)
         self.deliver.set_going = aftermath
         apply = Apply(store, provider, aftermath)
         self.submit = SubmitWorker(
             store,
-            Submit(store, provider, self.accounts, clock, entropy),
+            Submit(store, provider, self.accounts, members, clock, entropy),
             self.accounts,
             gates,
+            members,
             clock,
-            entropy,
             self.metrics,
             lease_s=settings.lease_s,
             set_going=aftermath,
             settled=aftermath.settled,
+            hints=hints,
         )
+        if self._hints is not None:
+            self._hints.heard = Hearing(self.submit, self.deliver, poll, wait)
         self.pull = PullWorker(
-            Pull(store, provider, apply, self.spool, clock, entropy), self.accounts, clock, self.metrics
+            Pull(store, provider, apply, self.spool, members, clock, entropy),
+            self.accounts,
+            members,
+            clock,
+            self.metrics,
         )
         self.upkeep = Upkeep(
             store,
@@ -133,6 +157,7 @@ class Gateway:
             balances,
             apply,
             self.spool,
+            members,
             clock,
             self.metrics,
             set_going=aftermath,
@@ -143,6 +168,20 @@ class Gateway:
             balance_interval_s=settings.balance_interval_s,
             idempotency_keep_s=settings.idempotency_keep_s,
         )
+        self.retention = Retention(
+            store,
+            clock,
+            self.metrics,
+            Keeping(
+                content_days=settings.retention_content_days,
+                messages_days=settings.retention_messages_days,
+                events_days=settings.retention_events_days,
+                deliveries_days=settings.retention_deliveries_days,
+                raw_days=settings.retention_raw_days,
+            ),
+            interval_s=settings.retention_interval_s,
+            leads=members.leads,
+        )
         self.services = ApiServices(
             authenticate=Authenticate(store, clock),
             rates=TeamRates(clock),
@@ -150,6 +189,7 @@ class Gateway:
                 store,
                 self.accounts,
                 gates,
+                members,
                 self.submit,
                 clock,
                 entropy,
@@ -158,8 +198,11 @@ class Gateway:
                 quota_zone=ZoneInfo(settings.quota_timezone),
             ),
             wait=wait,
-            receive=Receive(apply, self.accounts, self.spool, entropy),
+            receive=Receive(
+                apply, self.accounts, self.spool, entropy, store_timeout_s=settings.callback_store_timeout_s
+            ),
             administer=Administer(store, self.accounts, clock, entropy),
+            erase=Erase(store, clock, entropy),
             subscribe=Subscribe(store, egress, clock, entropy, self.deliver.changed),
             poll=poll,
             balances=balances,
@@ -180,6 +223,7 @@ class Gateway:
             ),
             mounts={"/console": create_console()},
         )
+        self._beats = None if self._membership is None else MembershipWorker(self._membership, clock, self.metrics)
         self._supervisor = Supervisor(clock, self.metrics)
         self._stopped = False
 
@@ -189,17 +233,25 @@ class Gateway:
         return client
 
     async def recover(self) -> None:
-        """Before anything is started: end the leases of the process that died, and know the accounts."""
+        """Before anything is started: end the leases of the process that died, or join the replicas that do so for each
+        other; and know the accounts."""
         await self.spool.start()
         await self.store.check()
-        if is_embedded(self.settings):
+        if self._beats is not None:
+            await self._beats.start()
+        else:
             left = await self.store.recover(self.clock.now_ms())
             if left:
                 log.warning("submissions.left_by_dead_process", submissions=left)
+            self.metrics.membership(1, leads=True)
         await self.accounts.refresh()
 
     def start(self) -> None:
         """Begin the loops."""
+        if self._beats is not None:
+            self._supervisor.keep("beats", self._beats.run)
+        if self._hints is not None:
+            self._supervisor.keep("hints", self._hints.run)
         for name, loop in (
             ("submit", self.submit.run),
             ("deliver", self.deliver.run),
@@ -210,23 +262,56 @@ class Gateway:
             ("spool", self.upkeep.spool),
             ("accounts", self.upkeep.accounts),
             ("gauges", self.upkeep.gauges),
+            ("retention", self.retention.run),
         ):
             self._supervisor.keep(name, loop)
 
+    def withdraw(self) -> None:
+        """A stop begins: new work is refused, nobody waits any longer for what may come, nothing more is claimed, and
+        what was not started is given back. What is under way goes on. Once is enough, twice does no harm."""
+        self.services.readiness.draining = True
+        self.services.poll.drain()
+        self.services.wait.drain()
+        for worker in (self.submit, self.deliver, self.pull):
+            worker.withdraw()
+
+    async def idle(self) -> None:
+        """Until no submission, delivery or pull is under way."""
+        await asyncio.gather(self.submit.idle(), self.deliver.idle(), self.pull.idle())
+
     async def stop(self, left_s: float | None = None) -> None:
-        """Finish what runs, within ``left_s`` (None: ``drain_s`` of the settings); then let go of everything. Once is
-        enough, twice does no harm."""
+        """Withdraw; finish what runs, within ``left_s`` (None: ``drain_s`` of the settings); then let go of everything.
+        Once is enough, twice does no harm."""
         if self._stopped:
             return
         self._stopped = True
+        self.withdraw()
         drain_s = self.settings.drain_s if left_s is None else left_s
-        cut = await asyncio.gather(self.submit.drain(drain_s), self.deliver.drain(drain_s))
+        cut = await asyncio.gather(self.submit.drain(drain_s), self.deliver.drain(drain_s), self.pull.drain(drain_s))
         await self._supervisor.stop()
+        if self._beats is not None:
+            # After the drain: until here the others must not take what runs, or our share of a limit.
+            await self._beats.stop()
         for client in self._clients:
             await client.aclose()
         await self.spool.close()
         await self.store.close()
-        log.info("gateway.stopped", submissions_cut=cut[0], deliveries_cut=cut[1])
+        log.info("gateway.stopped", submissions_cut=cut[0], deliveries_cut=cut[1], pulls_cut=cut[2])
+
+
+def _membership(settings: Settings, store: Store, outside: Outside, clock: SharedClock) -> Membership | None:
+    """What this process is among its replicas; None when it has none."""
+    if not (not is_embedded(settings) if outside.replicas is None else outside.replicas):
+        return None
+    return Membership(
+        store,
+        outside.clock,
+        outside.entropy,
+        name=f"{platform.node()}:{os.getpid()}",
+        ttl_s=settings.replica_ttl_s,
+        arrival_s=settings.lease_s,
+        tell_ahead=clock.set_ahead,
+    )
 
 
 @contextlib.asynccontextmanager

@@ -8,9 +8,11 @@ from typing import Final
 
 from relay.config import Settings
 from relay.domain.errors import StoreInUse, StoreUnavailable
-from relay.ports import Entropy, Store, Straight
+from relay.ports import Clock, Entropy, Store, Straight
 from relay.store.migrate import migrate_sqlite, run_migrate_postgres
 from relay.store.postgres import PostgresDriver
+from relay.store.postgres.connections import Connections
+from relay.store.postgres.hints import PostgresHints
 from relay.store.queries import Queries
 from relay.store.script import Db
 from relay.store.sealing import KeyRing
@@ -83,6 +85,14 @@ def make_store(settings: Settings, entropy: Entropy, straight: Straight | None) 
         pooler=settings.database_pooler == "transaction",
     )
     return ScriptStore(driver, ring)
+
+
+def make_hints(settings: Settings, clock: Clock, own: str) -> PostgresHints | None:
+    """What tells other replicas of new work; None where there are none, or where nobody could hear it."""
+    if is_embedded(settings) or settings.database_pooler != "none":
+        return None
+    connections = Connections(settings.database_url, timeout_s=settings.database_timeout_s, pooler=False)
+    return PostgresHints(connections, clock, own)
 
 
 @contextlib.contextmanager

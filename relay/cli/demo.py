@@ -41,6 +41,7 @@ def demo(ctx: click.Context) -> None:
                 "RELAY_LOG_FORMAT": "console",
                 "RELAY_SANDBOX_REPORT_DELAY_MS": "500",
                 "RELAY_DRAIN_S": "1",
+                "RELAY_DRAIN_ANNOUNCE_S": "0",
             }
         )
         running.log_as(settings)

@@ -14,7 +14,14 @@ if TYPE_CHECKING:  # imported when it is known that the command runs
     from relay.domain.ids import TeamId
     from relay.domain.teams import TeamView
 
-USUAL: Final = {"env": "development", "host": "127.0.0.1", "log_format": "console", "log_level": "info", "drain_s": "2"}
+USUAL: Final = {
+    "env": "development",
+    "host": "127.0.0.1",
+    "log_format": "console",
+    "log_level": "info",
+    "drain_s": "2",
+    "drain_announce_s": "0",
+}
 """Settings that differ from the defaults, where the environment does not set them."""
 TEAM: Final = "demo"
 SIGNATURE: Final = "【演示】"

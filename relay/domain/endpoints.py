@@ -11,8 +11,8 @@ from relay.domain.ids import AttemptId, DeliveryId, EndpointId, EventId, TeamId
 
 EndpointStatus = Literal["enabled", "disabled"]
 DisabledReason = Literal["manual", "gone", "failing"]
-DeliveryStatus = Literal["pending", "delivered", "exhausted", "discarded"]
-"""``discarded``: its endpoint was deleted first."""
+DeliveryStatus = Literal["pending", "delivered", "exhausted", "discarded", "expired"]
+"""``discarded``: its endpoint was deleted first. ``expired``: it was still pending when its event came to its end."""
 AttemptOutcome = Literal["delivered", "retry", "exhausted", "gone"]
 AttemptErrorClass = Literal["refused_address", "dns", "connect", "tls", "timeout", "protocol", "status"]
 

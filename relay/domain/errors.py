@@ -28,6 +28,7 @@ RelayError
 │   └── Draining
 ├── StoreError
 │   ├── StoreUnavailable    locked, full, gone: try again later; nothing was stored
+│   │   └── SpoolUnavailable    the local spool, where bodies go then, cannot be written or read either
 │   ├── StoreInUse          another process has this file
 │   └── SchemaMissing       the database is not migrated to this release
 ├── KeyRingError            no key ring, or not the one that the data was sealed with
@@ -40,7 +41,8 @@ from typing import Literal
 
 import msgspec
 
-NothingSentWhy = Literal["dns", "refused_address", "connect", "tls", "pool_timeout"]
+NothingSentWhy = Literal["dns", "refused_address", "connect", "tls", "pool_timeout", "lease"]
+"""``lease``: the process had lost the right to send when it came to the first byte."""
 
 
 class FieldError(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,6 +173,10 @@ class StoreError(RelayError):
 
 class StoreUnavailable(StoreError):
     """The store cannot be written now."""
+
+
+class SpoolUnavailable(StoreUnavailable):
+    """The local spool cannot be written now."""
 
 
 class StoreInUse(StoreError):

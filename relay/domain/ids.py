@@ -19,6 +19,7 @@ KeyId = NewType("KeyId", str)
 AccountId = NewType("AccountId", str)
 RawId = NewType("RawId", str)
 OrphanId = NewType("OrphanId", str)
+AuditId = NewType("AuditId", str)
 
 PREFIXES = {
     "message": "msg_",
@@ -33,6 +34,7 @@ PREFIXES = {
     "account": "acct_",
     "raw": "raw_",
     "orphan": "orph_",
+    "audit": "aud_",
 }
 
 _HEX32 = re.compile(r"[0-9a-f]{32}\Z")
@@ -62,3 +64,8 @@ def first_id(ms: int) -> bytes:
     """The smallest UUIDv7 of this millisecond (RFC 9562, section 5.7: the first 48 bits are the time): "since" is a
     range of ids."""
     return max(0, ms).to_bytes(6) + bytes(10)
+
+
+def id_ms(key: bytes) -> int:
+    """The milliseconds that an id begins with."""
+    return int.from_bytes(key[:6])

@@ -61,7 +61,7 @@ class MessageDraft(msgspec.Struct, frozen=True, kw_only=True):
 class SubmissionWork(msgspec.Struct, frozen=True, kw_only=True):
     """One submission that this process has leased and marked ``submitting``: it is to be sent now, once.
 
-    ``attempt`` counts from 1. ``claim`` fences the finish.
+    ``attempt`` counts from 1. ``claim`` fences the finish; nothing is sent once ``lease_until_ms`` has come.
     """
 
     id: SubmissionId
@@ -73,6 +73,7 @@ class SubmissionWork(msgspec.Struct, frozen=True, kw_only=True):
     mobiles: list[int]
     attempt: int
     claim: bytes
+    lease_until_ms: int
     category: Category
     on_unconfirmed: OnUnconfirmed
     accepted_ms: int
@@ -90,11 +91,14 @@ class SubmissionView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MessageView(msgspec.Struct, frozen=True, kw_only=True):
-    """A message. ``counts`` holds recipients per status, without zeros; ``units`` = ``segments`` x ``to_count``."""
+    """A message. ``counts`` holds recipients per status, without zeros; ``units`` = ``segments`` x ``to_count``.
+    ``erased``: its time is over or its number was erased, so that ``text`` is empty and erased numbers read
+    "erased"."""
 
     id: MessageId
     status: MessageStatus
     text: str
+    erased: bool
     to_count: int
     segments: int
     units: int
@@ -121,7 +125,8 @@ class ReportView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecipientView(msgspec.Struct, frozen=True, kw_only=True):
-    """One number of a message. ``reason`` is the normalised class, ``provider_status`` the raw code."""
+    """One number of a message. ``reason`` is the normalised class, ``provider_status`` the raw code. ``to`` reads
+    "erased" once the number was erased."""
 
     to: str
     status: RecipientStatus
@@ -135,12 +140,14 @@ class RecipientView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InboundView(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
-    """A received message. ``matched_by``: ``extension``, ``suffix`` or ``last_sender``."""
+    """A received message. ``matched_by``: ``extension``, ``suffix`` or ``last_sender``. ``erased``: its time is over or
+    its number was erased, so that ``from`` reads "erased" and ``text`` is empty."""
 
     id: InboundId
     from_: str
     to_extension: str | None
     text: str
+    erased: bool
     received_at: datetime
     occurred_at: datetime | None
     matched_by: str

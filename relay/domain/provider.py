@@ -10,7 +10,7 @@ from relay.domain.numbers import Mask
 Row = TypeVar("Row")
 BodyKind = Literal["report", "mo"]
 BodySource = Literal["push", "pull"]
-NotSentWhy = Literal["dns", "refused_address", "connect", "tls", "pool_timeout", "http_429", "code"]
+NotSentWhy = Literal["dns", "refused_address", "connect", "tls", "pool_timeout", "lease", "http_429", "code"]
 UnconfirmedWhy = Literal["read_timeout", "connection_lost", "http_status", "unreadable", "crash"]
 
 
@@ -64,7 +64,7 @@ class Pulled(msgspec.Struct, frozen=True, kw_only=True):
 class PullFailed(msgspec.Struct, frozen=True, kw_only=True):
     """A pull without an answer. ``sent``: whether the provider may have drained rows into a lost answer."""
 
-    why: Literal["dns", "refused_address", "connect", "tls", "pool_timeout", "read_timeout", "connection_lost"]
+    why: Literal["dns", "refused_address", "connect", "tls", "pool_timeout", "lease", "read_timeout", "connection_lost"]
     sent: bool
 
 

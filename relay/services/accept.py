@@ -27,11 +27,11 @@ from relay.domain.times import DAY_MS, SECOND_MS, instant, instant_or_none
 from relay.ports import Clock, Entropy, Quota, Replay, Store
 from relay.services.accounts import AccountBook
 from relay.services.idempotency import KeyUse
+from relay.services.membership import Members
 from relay.services.requests import SendRequest
 from relay.services.slots import Gate, Gates
 
 _ACCEPTED_STATUS: Final = 202
-_CLAIM_BYTES: Final = 12
 LONGEST_AHEAD_MS: Final = 366 * DAY_MS
 """How far ahead a message may be scheduled."""
 
@@ -61,6 +61,7 @@ class Accept:
         store: Store,
         accounts: AccountBook,
         gates: Gates,
+        members: Members,
         submitter: Submitter,
         clock: Clock,
         entropy: Entropy,
@@ -72,6 +73,7 @@ class Accept:
         self._store = store
         self._accounts = accounts
         self._gates = gates
+        self._members = members
         self._submitter = submitter
         self._clock = clock
         self._entropy = entropy
@@ -181,13 +183,14 @@ class Accept:
         use: KeyUse | None,
         answer: bytes,
     ) -> Replay | None:
-        claim = self._entropy.token(_CLAIM_BYTES)
+        claim = self._members.claim()
+        lease_until_ms = draft.created_ms + self._lease_ms + int(account.timeout_s * SECOND_MS)
         stored = False
         try:
             outcome = await self._store.accept(
                 draft,
                 claim=claim,
-                lease_until_ms=draft.created_ms + self._lease_ms + int(account.timeout_s * SECOND_MS),
+                lease_until_ms=lease_until_ms,
                 quota=self._quota(team, draft),
                 limit=team.recipient_limits.get(draft.category),
                 idempotency=None if use is None else use.answered(_ACCEPTED_STATUS, answer, draft.created_ms),
@@ -200,7 +203,7 @@ class Accept:
         if isinstance(outcome, Replay):
             return outcome
         for submission in draft.submissions[:taken]:
-            self._submitter.start(_work(draft, submission, claim))
+            self._submitter.start(_work(draft, submission, claim, lease_until_ms))
         if taken < len(draft.submissions):
             if draft.submissions[taken].status == "queued":
                 gate.backlog = True
@@ -247,7 +250,7 @@ def _read_numbers(to: list[str]) -> tuple[list[int], list[RefusedNumber]]:
     return list(mobiles), refused
 
 
-def _work(draft: MessageDraft, submission: SubmissionDraft, claim: bytes) -> SubmissionWork:
+def _work(draft: MessageDraft, submission: SubmissionDraft, claim: bytes, lease_until_ms: int) -> SubmissionWork:
     return SubmissionWork(
         id=submission.id,
         message_id=draft.id,
@@ -258,6 +261,7 @@ def _work(draft: MessageDraft, submission: SubmissionDraft, claim: bytes) -> Sub
         mobiles=submission.mobiles,
         attempt=1,
         claim=claim,
+        lease_until_ms=lease_until_ms,
         category=draft.category,
         on_unconfirmed=draft.on_unconfirmed,
         accepted_ms=draft.created_ms,
@@ -272,6 +276,7 @@ def _view(draft: MessageDraft) -> MessageView:
         id=draft.id,
         status=message_status(counts),
         text=draft.text,
+        erased=False,
         to_count=draft.to_count,
         segments=draft.segments,
         units=draft.units,

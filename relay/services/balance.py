@@ -7,6 +7,7 @@ from relay.domain.provider import Balance, BalanceUnknown
 from relay.domain.teams import Principal
 from relay.ports import Clock, Provider, Store
 from relay.services.accounts import AccountBook
+from relay.services.membership import Members
 
 
 class BalanceAsked(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,10 +20,11 @@ class BalanceAsked(msgspec.Struct, frozen=True, kw_only=True):
 class Balances:
     """The use cases around the balance."""
 
-    def __init__(self, store: Store, provider: Provider, accounts: AccountBook, clock: Clock) -> None:
+    def __init__(self, store: Store, provider: Provider, accounts: AccountBook, members: Members, clock: Clock) -> None:
         self._store = store
         self._provider = provider
         self._accounts = accounts
+        self._members = members
         self._clock = clock
 
     async def of_team(self, principal: Principal) -> list[BalanceView]:
@@ -33,7 +35,7 @@ class Balances:
     async def ask(self, account: Account) -> BalanceAsked:
         """Ask the provider and remember the answer."""
         started_s = self._clock.monotonic_s()
-        answer = await self._provider.balance(account)
+        answer = await self._provider.balance(account, self._members.leads)
         seconds = self._clock.monotonic_s() - started_s
         if isinstance(answer, Balance):
             await self._store.keep_balance(account.id, answer, self._clock.now_ms())

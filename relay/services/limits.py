@@ -35,11 +35,24 @@ class Window:
         self._reserved = 0
         self.change(per_s)
 
+    @staticmethod
+    def starts(per_s: float) -> int:
+        """Starts in one period of this rate."""
+        return min(MOST_REMEMBERED, max(1, int(per_s)))
+
     def change(self, per_s: float) -> None:
         """Another rate from now on; the starts so far count."""
-        self.most = min(MOST_REMEMBERED, max(1, int(per_s)))
+        self.most = self.starts(per_s)
         self.period_s = self.most / per_s + self._margin_s
         self._starts = deque(self._starts, maxlen=self.most)
+
+    def allot(self, most: int, since_s: float) -> None:
+        """Since ``since_s`` only ``most`` starts of the rate's are ours. What is more than before counts as used then:
+        somebody else may have started as many in that very moment."""
+        if most > self.most:
+            known = sorted([*self._starts, *[since_s] * (most - self.most)])
+            self._starts = deque(known, maxlen=self._starts.maxlen)
+        self.most = most
 
     def wait_s(self, now_s: float) -> float:
         """Seconds until one more may start; 0 when it may now."""
@@ -85,7 +98,7 @@ class Window:
 
 
 class TeamRates:
-    """Requests per second of each team, in this process."""
+    """Requests per second of each team, in this process: it protects the process, whatever its replicas serve."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

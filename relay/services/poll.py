@@ -17,11 +17,17 @@ class Poll:
         self._store = store
         self._clock = clock
         self._waiting: set[asyncio.Event] = set()
+        self._draining = False
 
     def events_stored(self) -> None:
         """New events are committed: whoever waits looks again."""
         for event in self._waiting:
             event.set()
+
+    def drain(self) -> None:
+        """From now on nobody waits: whoever does is answered with what there is."""
+        self._draining = True
+        self.events_stored()
 
     async def events(
         self, team_id: TeamId, *, position: str | None, limit: int, event_types: tuple[str, ...], wait_s: float
@@ -35,7 +41,7 @@ class Poll:
                 event.clear()
                 page = await self._store.events(team_id, position=position, limit=limit, event_types=event_types)
                 left_s = deadline_s - self._clock.monotonic_s()
-                if page.data or left_s <= 0:
+                if page.data or left_s <= 0 or self._draining:
                     return page
                 position = page.next_position
                 try:

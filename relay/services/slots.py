@@ -1,4 +1,4 @@
-"""Per account: how many submissions may run at once, and how many may start per second."""
+"""Per account: how many submissions may run at once, and how many may start per second, in all replicas together."""
 
 from typing import Final
 
@@ -6,6 +6,7 @@ from relay.domain.accounts import Account
 from relay.domain.ids import AccountId
 from relay.ports import Clock
 from relay.services.limits import Window
+from relay.services.membership import Members
 
 ARRIVAL_S: Final = 0.1
 """How unevenly calls travel. The provider counts when they arrive: a burst that was late and one that was not come
@@ -29,12 +30,15 @@ class Gate:
         self._per_s = requests_per_s
         self._window = Window(requests_per_s, ARRIVAL_S)
 
-    def fit(self, connections: int, requests_per_s: float) -> None:
-        """Take over changed limits."""
+    def fit(self, connections: int, requests_per_s: float, starts: int, since_s: float) -> None:
+        """Take over changed limits. ``connections``, and ``starts`` of those that the rate allows in its period, are
+        this process's, since ``since_s``. With 0 of either nothing starts here: what waits is left to the others."""
         self._connections = connections
         if requests_per_s != self._per_s:
             self._per_s = requests_per_s
             self._window.change(requests_per_s)
+        if starts != self._window.most:
+            self._window.allot(starts, since_s)
 
     @property
     def running(self) -> int:
@@ -71,16 +75,18 @@ class Gate:
 class Gates:
     """The gates of all accounts."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, members: Members) -> None:
         self._clock = clock
+        self._members = members
         self._gates: dict[AccountId, Gate] = {}
 
     def of(self, account: Account) -> Gate:
-        """This account's gate, with its present limits."""
+        """This account's gate, with this process's share of its present limits."""
+        per_s, since_s = account.requests_per_s, self._members.steady_since_s()
         gate = self._gates.get(account.id)
         if gate is None:
-            gate = Gate(account.connections, account.requests_per_s, self._clock)
-            self._gates[account.id] = gate
-        else:
-            gate.fit(account.connections, account.requests_per_s)
+            gate = self._gates[account.id] = Gate(account.connections, per_s, self._clock)
+            gate.fit(0, per_s, 0, since_s)
+        slots = self._members.slots(account.id, account.connections, Window.starts(per_s))
+        gate.fit(slots.connections, per_s, slots.starts, since_s)
         return gate

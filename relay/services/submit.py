@@ -8,6 +8,7 @@ from relay.domain.retry import submit_delay_ms
 from relay.domain.times import SECOND_MS
 from relay.ports import Clock, Entropy, FinishedSubmission, Provider, Store
 from relay.services.accounts import AccountBook
+from relay.services.membership import Members
 from relay.services.persist import until_stored
 
 
@@ -23,20 +24,37 @@ class SubmitAttempt(msgspec.Struct, frozen=True, kw_only=True):
 class Submit:
     """The use case of the submit worker."""
 
-    def __init__(self, store: Store, provider: Provider, accounts: AccountBook, clock: Clock, entropy: Entropy) -> None:
+    def __init__(
+        self,
+        store: Store,
+        provider: Provider,
+        accounts: AccountBook,
+        members: Members,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> None:
         self._store = store
         self._provider = provider
         self._accounts = accounts
+        self._members = members
         self._clock = clock
         self._entropy = entropy
 
     async def attempt(self, work: SubmissionWork) -> SubmitAttempt:
-        """Send once and store the outcome, however long the store is away: the knowledge exists nowhere else."""
+        """Send once, if it is still ours, and store the outcome, however long the store is away: the knowledge exists
+        nowhere else."""
         account = self._accounts.get(work.account_id)
         started_s = self._clock.monotonic_s()
         if account is None:
             raise LookupError(f"account {work.account_id} is not known")
-        outcome = await self._provider.send(account, work)
+
+        def may_send() -> bool:
+            return self._clock.now_ms() < work.lease_until_ms and self._members.owns(work.claim)
+
+        outcome: SendOutcome = NotSent(why="lease")
+        if may_send():
+            # Asked again before the first byte: it may be a long way there.
+            outcome = await self._provider.send(account, work, may_send)
         seconds = self._clock.monotonic_s() - started_s
         now_ms = self._clock.now_ms()
         delay_ms = submit_delay_ms(work.attempt, self._entropy.jitter())

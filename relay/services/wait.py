@@ -20,11 +20,24 @@ class Wait:
         self._store = store
         self._clock = clock
         self._events: dict[MessageId, list[asyncio.Event]] = {}
+        self._draining = False
 
     def settled_one(self, message_id: MessageId) -> None:
         """A submission of this message has come to an outcome: whoever waits looks again."""
         for event in self._events.get(message_id, ()):
             event.set()
+
+    def settled_elsewhere(self) -> None:
+        """Another replica brought some message to an outcome: everybody looks again."""
+        for waiting in self._events.values():
+            for event in waiting:
+                event.set()
+
+    def drain(self) -> None:
+        """From now on nobody waits: whoever does gets the message as it is."""
+        self._draining = True
+        for message_id in self._events:
+            self.settled_one(message_id)
 
     async def settled(self, team_id: TeamId, message_id: MessageId, seconds: float) -> MessageView:
         """The message when all its submissions have an outcome, or as it is after ``seconds``."""
@@ -39,7 +52,8 @@ class Wait:
                 if view is None:
                     raise NotFound("There is no such message.")
                 left_s = deadline_s - self._clock.monotonic_s()
-                if left_s <= 0 or all(found.status not in _UNDECIDED for found in view.submissions):
+                settled = all(found.status not in _UNDECIDED for found in view.submissions)
+                if settled or left_s <= 0 or self._draining:
                     return view
                 try:
                     await asyncio.wait_for(event.wait(), min(left_s, POLL_S))

@@ -45,8 +45,9 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 class Queries:
     """All queries of one engine, by name."""
 
-    def __init__(self, queries: Mapping[str, Query]) -> None:
+    def __init__(self, queries: Mapping[str, Query], engine: Engine = "sqlite") -> None:
         self._queries = queries
+        self.engine = engine
 
     def __getitem__(self, name: str) -> Query:
         return self._queries[name]
@@ -67,7 +68,7 @@ class Queries:
         for text in texts:
             for name, body in _blocks(text):
                 queries[name] = _compile(body, engine)
-        return cls(queries)
+        return cls(queries, engine)
 
 
 def _blocks(text: str) -> list[tuple[str, str]]:

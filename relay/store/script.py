@@ -70,6 +70,11 @@ class Db:
         self._entropy = entropy
         self.straight = straight
 
+    @property
+    def partitioned(self) -> bool:
+        """Whether the tables that grow fastest have partitions; see relay/store/partitions.py."""
+        return self._queries.engine == "postgres"
+
     def new_id(self, prefix: str) -> str:
         """A new prefixed id."""
         return self._entropy.new_id(prefix)
@@ -116,3 +121,11 @@ class Db:
         """Until the transaction ends nobody else changes the messages of these submissions, nor any submission,
         recipient or report of them: what is read from now on stays true."""
         yield Step(self._queries["states.hold"], (submissions, ()), "hold")
+
+    def ddl(self, text: str) -> Script[None]:
+        """Change the schema, where there are partitions. Such a statement takes no parameters: ``text`` is made of our
+        own constants and of dates, by relay/store/partitions.py alone."""
+        if not self.partitioned:
+            raise TypeError("the schema of this engine is changed by migrations alone")
+        # As rows, of which there are none: a driver may want to read a number out of the answer to a "count".
+        yield Step(Query(sql=text, names=()), (), "rows")

@@ -1,13 +1,14 @@
 """The spool's files: segments ``<number>-<marker>.spool`` in one directory, only ever appended to.
 
-Damage is copied to ``<number>-<marker>.<offset>.corrupt``, counted in ``set_aside``, and stepped over.
+Damage is copied to ``<number>-<marker>.<offset>.corrupt``, a body that cannot be applied to ``….refused``; both are
+counted in ``set_aside``, and stepped over.
 """
 
 import fcntl
 import os
 import re
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -15,10 +16,11 @@ from typing import Final
 import msgspec
 
 from relay.domain.errors import StoreInUse
+from relay.domain.ids import RawId
 from relay.ports import PendingRaw
 from relay.store.spool_frames import APPLIED, MARK_AT, MARKER_BYTES, Frame, read_frames, write_frame
 
-_NAME: Final = re.compile(r"([0-9]{10})-([0-9a-f]{16})\.(?:spool|[0-9]+\.corrupt)\Z")
+_NAME: Final = re.compile(r"([0-9]{10})-([0-9a-f]{16})\.(?:spool|[0-9]+\.(?:corrupt|refused))\Z")
 
 
 class _Segment(msgspec.Struct, kw_only=True):
@@ -44,7 +46,7 @@ class SpoolDisk:
         self._active: tuple[_Segment, int] | None = None
         self._finished: deque[_Segment] = deque()
         self._frames: Iterator[Frame] | None = None
-        self._head: Frame | None = None
+        self._given: list[tuple[Frame, PendingRaw]] = []
         self.size_bytes = 0
         self.set_aside = 0
 
@@ -96,39 +98,58 @@ class SpoolDisk:
         if segment.good_bytes >= self._segment_bytes:
             self._finish_active()
 
-    def first(self) -> PendingRaw | None:
-        """The first item that is not marked; segments without one are deleted on the way."""
-        while self._head is None:
+    def oldest(self, most: int, most_bytes: int) -> list[PendingRaw]:
+        """The first items that are not marked: ``most`` at most, of one segment, and no further one once there are
+        ``most_bytes`` of bodies. Segments without any are deleted on the way."""
+        while not self._given:
             if not self._finished:
                 self._finish_active()
             if not self._finished:
-                return None
+                return []
             segment = self._finished[0]
             if self._frames is None:
                 data = segment.path.read_bytes()[: segment.good_bytes]
                 self._keep_damaged(segment, data)
                 self._frames = read_frames(segment.marker, data)
-            self._head = next((frame for frame in self._frames if frame.item is not None), None)
-            if self._head is not None:
+            self._give(self._frames, most, most_bytes)
+            if self._given:
                 break
             segment.path.unlink(missing_ok=True)
             self._sync_directory()
             self._finished.popleft()
             self._frames = None
             self.size_bytes -= segment.good_bytes
-        return self._head.item
+        return [item for _, item in self._given]
+
+    def refuse(self, ids: Collection[RawId]) -> None:
+        """Set these items, which ``oldest`` gave, aside. If this fails they will be given again."""
+        segment = self._finished[0]
+        data = segment.path.read_bytes()
+        refused = [frame for frame, item in self._given if item.id in ids]
+        self._set_aside(segment, data, refused, "refused")
 
     def mark(self) -> None:
-        """The item that ``first`` gave will not be given again: by this process, even if this fails."""
-        if self._head is None:
+        """The items that ``oldest`` gave will not be given again: by this process, even if this fails."""
+        given, self._given = self._given, []
+        if not given:
             return
-        frame, self._head = self._head, None
         fd = os.open(self._finished[0].path, os.O_WRONLY)
         try:
-            os.pwrite(fd, APPLIED, frame.offset + MARK_AT)
+            for frame, _ in given:
+                os.pwrite(fd, APPLIED, frame.offset + MARK_AT)
             self._fsync(fd)
         finally:
             os.close(fd)
+
+    def _give(self, frames: Iterator[Frame], most: int, most_bytes: int) -> None:
+        body_bytes = 0
+        while len(self._given) < most and body_bytes < most_bytes:
+            frame = next(frames, None)
+            if frame is None:
+                return
+            if frame.item is not None:
+                self._given.append((frame, frame.item))
+                body_bytes += len(frame.item.raw.body)
 
     def _create(self) -> tuple[_Segment, int]:
         marker = self._token(MARKER_BYTES)
@@ -162,16 +183,19 @@ class SpoolDisk:
     def _keep_damaged(self, segment: _Segment, data: bytes) -> None:
         # Before anything of the segment is applied, so that a failure here can simply be tried again.
         damaged = [frame for frame in read_frames(segment.marker, data) if frame.item is None]
-        for frame in damaged:
-            path = segment.path.with_suffix(f".{frame.offset}.corrupt")
+        self._set_aside(segment, data, damaged, "corrupt")
+
+    def _set_aside(self, segment: _Segment, data: bytes, frames: list[Frame], why: str) -> None:
+        for frame in frames:
+            path = segment.path.with_suffix(f".{frame.offset}.{why}")
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(fd, "wb") as file:
                 file.write(data[frame.offset : frame.end])
                 file.flush()
                 self._fsync(fd)
-        if damaged:
+        if frames:
             self._sync_directory()
-            self.set_aside += len(damaged)
+            self.set_aside += len(frames)
 
     def _sync_directory(self) -> None:
         fd = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)

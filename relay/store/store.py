@@ -5,6 +5,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from relay.domain.accounts import Account, BalanceView
+from relay.domain.audit import AuditEntry, AuditView
 from relay.domain.endpoints import (
     DeliveryDetail,
     DeliveryStatus,
@@ -13,14 +14,18 @@ from relay.domain.endpoints import (
     Endpoint,
     EndpointView,
 )
+from relay.domain.erasure import ErasureStage
 from relay.domain.ids import AccountId, EndpointId, RawId, TeamId, raw_bytes
 from relay.domain.messages import InboundView, MessageDraft, MessageView, RecipientView, SubmissionWork
 from relay.domain.provider import Balance, InboundRow, RawBody, Reading, ReportRow, SendOutcome
+from relay.domain.retention import RetentionKind
 from relay.domain.teams import KeyView, Principal, RecipientLimit, Team
 from relay.ports import (
     AttemptRecord,
+    Erased,
     FinishedDelivery,
     FinishedSubmission,
+    Held,
     Idempotency,
     MessageFilter,
     NewEndpoint,
@@ -29,17 +34,34 @@ from relay.ports import (
     PendingRaw,
     QueueDepth,
     Quota,
+    ReadBody,
     ReceivedBody,
     Replay,
+    Retired,
+    Standing,
     Stored,
     Swept,
 )
 from relay.store import turns
 from relay.store.script import ANY_TURN, Db, Script, Turn
 from relay.store.scripts import accept as accepting
-from relay.store.scripts import deliver, health, inbound, platform, reports, submit, subscriptions, views
+from relay.store.scripts import (
+    audit,
+    deliver,
+    erase,
+    health,
+    inbound,
+    platform,
+    replicas,
+    reports,
+    retention,
+    submit,
+    subscriptions,
+    views,
+)
 from relay.store.scripts import idempotency as keys
 from relay.store.scripts import raw as raws
+from relay.store.scripts import receive as receiving
 from relay.store.sealing import KeyRing
 
 T = TypeVar("T")
@@ -76,6 +98,17 @@ class ScriptStore:
 
     async def recover(self, now_ms: int) -> int:
         return await self._driver.write(partial(submit.recover, now_ms=now_ms), turns.ALONE)
+
+    async def beat(self, replica: bytes, *, name: str, ttl_ms: int, join: bool) -> Standing | None:
+        return await self._driver.write(
+            lambda db: replicas.beat(db, replica, name=name, ttl_ms=ttl_ms, join=join), turns.ALONE
+        )
+
+    async def leave(self, replica: bytes) -> None:
+        await self._driver.write(lambda db: replicas.leave(db, replica), turns.ALONE)
+
+    async def held(self) -> list[Held]:
+        return await self._driver.read(replicas.held)
 
     async def queue_depths(self, now_ms: int) -> list[QueueDepth]:
         return await self._driver.read(partial(health.queue_depths, now_ms=now_ms))
@@ -183,6 +216,9 @@ class ScriptStore:
             lambda db: inbound.receive(db, account_id, raw_id, raw, reading), turns.receive_inbound(account_id, reading)
         )
 
+    async def receive_in_turn(self, bodies: list[ReadBody]) -> list[ReceivedBody]:
+        return await self._driver.write(lambda db: receiving.in_turn(db, bodies), turns.receive_in_turn(bodies))
+
     async def quarantine(self, account_id: AccountId, raw_id: RawId, raw: RawBody, why: str) -> None:
         await self._driver.write(lambda db: raws.quarantine(db, raw_bytes(account_id), raw_id, raw, why))
 
@@ -221,8 +257,8 @@ class ScriptStore:
     async def finish_delivery(self, work: DeliveryWork, record: AttemptRecord) -> FinishedDelivery:
         return await self._driver.write(lambda db: deliver.finish(db, work, record), turns.finish_delivery(work))
 
-    async def release_delivery(self, work: DeliveryWork) -> None:
-        await self._driver.write(lambda db: deliver.release(db, work))
+    async def release_deliveries(self, works: list[DeliveryWork]) -> None:
+        await self._driver.write(lambda db: deliver.release(db, works))
 
     async def delivery(self, team_id: TeamId, delivery_id: str) -> DeliveryDetail | None:
         return await self._driver.read(
@@ -273,6 +309,34 @@ class ScriptStore:
 
     async def load_endpoint(self, endpoint_id: EndpointId) -> Endpoint | None:
         return await self._driver.read(lambda db: subscriptions.load_endpoint(db, self._ring, raw_bytes(endpoint_id)))
+
+    # -- what is old -------------------------------------------------------------------------------------------------
+
+    async def retire(self, kind: RetentionKind, *, before_ms: int, now_ms: int, limit: int) -> Retired:
+        # Alone: it locks many messages, or a whole table.
+        return await self._driver.write(
+            lambda db: retention.retire(db, kind, before_ms=before_ms, now_ms=now_ms, limit=limit), turns.ALONE
+        )
+
+    async def erase_number(
+        self, stage: ErasureStage, mobile: int, *, position: str | None, now_ms: int, limit: int
+    ) -> Erased:
+        after = erase.read_position(stage, position)
+        seen = await self._driver.read(lambda db: erase.look(db, stage, mobile, after, limit))
+        struck = erase.Struck()
+        if seen.keys:
+            struck = await self._driver.write(
+                lambda db: erase.strike(db, stage, mobile, seen.keys, now_ms), turns.ALONE
+            )
+        return Erased(erased=struck.erased, left_open=struck.left_open, next_position=erase.write_position(seen.last))
+
+    # -- audit -------------------------------------------------------------------------------------------------------
+
+    async def add_audit(self, entry: AuditEntry, idempotency: Idempotency | None) -> Stored | Replay:
+        return await self._driver.write(lambda db: audit.add_once(db, self._ring, entry, idempotency))
+
+    async def audit(self, *, position: str | None, limit: int) -> Page[AuditView]:
+        return await self._driver.read(lambda db: audit.entries(db, position, limit))
 
     # -- platform ----------------------------------------------------------------------------------------------------
 

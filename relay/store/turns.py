@@ -12,13 +12,14 @@ from relay.domain.endpoints import DeliveryWork
 from relay.domain.ids import AccountId, TeamId, is_task_id, raw_bytes
 from relay.domain.messages import MessageDraft, SubmissionWork
 from relay.domain.provider import InboundRow, Reading, Refused, ReportRow, SendOutcome
-from relay.ports import Idempotency, Quota
+from relay.ports import Idempotency, Quota, ReadBody, ReadReports
 from relay.store.script import Turn
 
 _ACCEPT: Final = 1
 
 CLAIM: Final = Turn(alone=True)
 ALONE: Final = Turn(alone=True)
+"""It looks at rows of everybody, or others wait for the rows that it has: then for it alone, not for its neighbours."""
 
 
 def accept(draft: MessageDraft, *, limited: bool, quota: Quota | None, idempotency: Idempotency | None) -> Turn:
@@ -56,6 +57,22 @@ def receive_reports(reading: Reading[ReportRow]) -> Turn:
 def receive_inbound(account_id: AccountId, reading: Reading[InboundRow]) -> Turn:
     """One at a time for an account: the pushed and the pulled copy of one message must see each other."""
     return Turn(locks=(f"inbound:{account_id}",), weight=1 + 3 * len(reading.rows))
+
+
+def receive_in_turn(bodies: list[ReadBody]) -> Turn:
+    """What each of them needs, all at once."""
+    each = [
+        receive_reports(body.reading)
+        if isinstance(body, ReadReports)
+        else receive_inbound(body.item.account_id, body.reading)
+        for body in bodies
+    ]
+    return Turn(
+        submissions=tuple({submission for turn in each for submission in turn.submissions}),
+        tasks=tuple({task for turn in each for task in turn.tasks}),
+        locks=tuple({lock for turn in each for lock in turn.locks}),
+        weight=sum(turn.weight for turn in each),
+    )
 
 
 def _quota(team_id: TeamId) -> str:

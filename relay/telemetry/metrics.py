@@ -60,6 +60,8 @@ class Metrics:
         self._declare_work()
         self._declare_deliveries()
         self._declare_store()
+        self._declare_membership()
+        self._declare_retention()
         self._declare_process()
 
     # -- what we serve -----------------------------------------------------------------------------------------------
@@ -80,7 +82,9 @@ class Metrics:
         children[1].observe(seconds)
 
     def callback_received(self, kind: str, result: str) -> None:
-        """One callback request answered. ``kind``: report or mo."""
+        """One callback request answered. ``kind``: report or mo. ``result``: stored, quarantined, spooled; and what was
+        not taken: refused (neither the database nor the spool could be written), unavailable (nobody could tell whose
+        token it is), unknown_token, address_not_allowed."""
         self._callbacks.labels(kind, result).inc()
 
     def callback_rows(self, kind: str, result: str, n: int) -> None:
@@ -115,6 +119,12 @@ class Metrics:
         if self._balance_payment.get(account) == before:
             self._balance.remove(account, before)
         self._balance_payment[account] = now
+
+    def forget_balances(self) -> None:
+        """This process does not ask any more: another one tells."""
+        for account, payment in self._balance_payment.items():
+            self._balance.remove(account, payment)
+        self._balance_payment.clear()
 
     # -- messages ----------------------------------------------------------------------------------------------------
 
@@ -157,6 +167,37 @@ class Metrics:
         self._spool_bytes.set(size_bytes)
         self._spool_age.set(oldest_age_s)
 
+    def membership(self, replicas: int, *, leads: bool) -> None:
+        """How many processes share the database, as far as this one knows (0: not at all), and whether it leads."""
+        self._replicas.set(replicas)
+        self._leader.set(1 if leads else 0)
+
+    def beat_failed(self) -> None:
+        """One beat did not reach the database."""
+        self._beat_failures.inc()
+
+    def lease_lost(self, work: str) -> None:
+        """One ``submission`` or ``delivery`` was not this process's any more when it was to be sent or finished."""
+        self._leases_lost.labels(work).inc()
+
+    def retired(self, kind: str, rows: int, overdue_s: float) -> None:
+        """``rows`` of this kind were deleted or erased because of their age; the oldest that should be gone and is not
+        has been due for ``overdue_s``, 0 when all are gone."""
+        self._retention_rows.labels(kind).inc(rows)
+        self._retention_lag.labels(kind).set(overdue_s)
+
+    def spool_replayed(self, n: int) -> None:
+        """``n`` bodies of the spool were applied."""
+        self._spool_replayed.inc(n)
+
+    def spool_replay_failed(self) -> None:
+        """A replay ended before the spool was empty."""
+        self._spool_replay_failures.inc()
+
+    def spool_set_aside(self, n: int) -> None:
+        """``n`` pieces of the spool were put into files of their own."""
+        self._spool_set_aside.inc(n)
+
     def loop_restarted(self, loop: str) -> None:
         """A background loop failed and was started again."""
         self._loop_restarts.labels(loop).inc()
@@ -184,7 +225,10 @@ class Metrics:
             registry=self.registry,
         )
         self._callbacks = Counter(
-            "relay_callbacks", "Callbacks of the provider answered.", ("kind", "result"), registry=self.registry
+            "relay_callbacks",
+            "Callbacks of the provider answered; refused, unavailable: with 503, and they do not come again.",
+            ("kind", "result"),
+            registry=self.registry,
         )
         self._callback_rows = Counter(
             "relay_callback_rows",
@@ -266,6 +310,54 @@ class Metrics:
         self._spool_bytes = Gauge("relay_spool_bytes", "Size of the spool.", registry=self.registry)
         self._spool_age = Gauge(
             "relay_spool_oldest_age_seconds", "Age of the oldest callback in the spool.", registry=self.registry
+        )
+        self._spool_replayed = Counter(
+            "relay_spool_replayed", "Callbacks of the spool that were applied.", registry=self.registry
+        )
+        self._spool_replay_failures = Counter(
+            "relay_spool_replay_failures",
+            "Replays that ended before the spool was empty, because the database or the spool's disk failed.",
+            registry=self.registry,
+        )
+        self._spool_set_aside = Counter(
+            "relay_spool_set_aside",
+            "Pieces of the spool in files of their own, for a person: damaged, or refused by the database.",
+            registry=self.registry,
+        )
+
+    def _declare_membership(self) -> None:
+        self._replicas = Gauge(
+            "relay_replicas",
+            "Processes that share the database, as this one sees it; 0: it has lost sight of them.",
+            registry=self.registry,
+        )
+        self._leader = Gauge(
+            "relay_leader",
+            "1 in the process that pulls, sweeps and asks for balances; else 0.",
+            registry=self.registry,
+        )
+        self._beat_failures = Counter(
+            "relay_beat_failures", "Signs of life that did not reach the database.", registry=self.registry
+        )
+        self._leases_lost = Counter(
+            "relay_leases_lost",
+            "Work that was no longer this process's when it was to be sent or finished.",
+            ("work",),
+            registry=self.registry,
+        )
+
+    def _declare_retention(self) -> None:
+        self._retention_rows = Counter(
+            "relay_retention_rows",
+            "Rows deleted, erased or ended because of their age; estimated where a partition was dropped.",
+            ("kind",),
+            registry=self.registry,
+        )
+        self._retention_lag = Gauge(
+            "relay_retention_lag_seconds",
+            "How long the oldest row that should be gone has been due; 0 when all are gone.",
+            ("kind",),
+            registry=self.registry,
         )
 
     def _declare_process(self) -> None:

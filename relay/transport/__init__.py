@@ -3,7 +3,7 @@
     httpx.AsyncClient(transport=Transport(permit=...), trust_env=False)
         transport.py    places (how many requests at once), httpx models to httpcore models and back
         failures.py     the one seam where httpcore's exceptions become httpx's; who may say NothingSent
-        network.py      resolve, check, connect to the checked address, TLS; notes when a request's first byte goes
+        network.py      resolve, check, connect to the checked address, TLS; asks and notes when the first byte goes
 
 A failure is a ``relay.domain.errors.NothingSent`` (and an httpx connect or pool error as well) only on evidence.
 """

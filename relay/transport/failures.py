@@ -3,7 +3,8 @@
 NothingSent (relay.domain.errors)
 ├── UnsentConnectError      and httpx.ConnectError: name, address, connect or TLS failed
 ├── UnsentConnectTimeout    and httpx.ConnectTimeout
-└── UnsentPoolTimeout       and httpx.PoolTimeout: no place within the pool time-out
+├── UnsentPoolTimeout       and httpx.PoolTimeout: no place within the pool time-out
+└── UnsentRefused           and httpx.WriteError: `may_write` said no before the first byte
 """
 
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import httpcore
 import httpx
 
 from relay.domain.errors import NothingSent, NothingSentWhy
-from relay.transport.network import ConnectFailed, ConnectTimedOut, Written
+from relay.transport.network import ConnectFailed, ConnectTimedOut, WriteRefused, Written
 
 
 class UnsentConnectError(NothingSent, httpx.ConnectError):
@@ -39,6 +40,14 @@ class UnsentPoolTimeout(NothingSent, httpx.PoolTimeout):
     def __init__(self) -> None:
         httpx.PoolTimeout.__init__(self, "pool_timeout")
         self.why = "pool_timeout"
+
+
+class UnsentRefused(NothingSent, httpx.WriteError):
+    """Whoever asked for the request did not own it any more when its first byte was due."""
+
+    def __init__(self, why: NothingSentWhy) -> None:
+        httpx.WriteError.__init__(self, why)
+        self.why = why
 
 
 HTTPX_OF: Final[dict[type[Exception], type[httpx.TransportError]]] = {
@@ -75,6 +84,8 @@ def translate(error: Exception, written: Written) -> httpx.TransportError:
             return UnsentConnectError(error.why)
         if isinstance(error, httpcore.PoolTimeout):
             return UnsentPoolTimeout()
+        if isinstance(error, WriteRefused):
+            return UnsentRefused(error.why)
     found = next(HTTPX_OF[base] for base in type(error).__mro__ if base in HTTPX_OF)
     return found(str(error) or type(error).__name__)
 

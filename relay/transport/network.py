@@ -1,4 +1,4 @@
-"""Connections to checked addresses, and the note that a request's first byte is about to be written."""
+"""Connections to checked addresses, and the note, and the last question, before a request's first byte."""
 
 import asyncio
 import socket
@@ -18,12 +18,23 @@ Resolve = Callable[[str, int], Awaitable[list[IPAddress]]]
 
 
 class Written:
-    """Whether a byte of one request may have been written. Goes from False to True, never back."""
+    """Whether a byte of one request may have been written. Goes from False to True, never back.
 
-    __slots__ = ("happened",)
+    ``may_write`` is asked before the first byte: connecting may have taken long, and the process may have been stopped.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_may_write", "happened")
+
+    def __init__(self, may_write: Callable[[], bool] | None = None) -> None:
+        self._may_write = may_write
         self.happened = False
+
+    def begin(self) -> None:
+        """A write comes next. Raises WriteRefused, at every attempt, when there may not even be a first one."""
+        if not self.happened and self._may_write is not None and not self._may_write():
+            raise WriteRefused("lease")
+        # Before the write, not after it: a write that fails may have sent a part.
+        self.happened = True
 
 
 CURRENT_REQUEST: ContextVar[Written | None] = ContextVar("CURRENT_REQUEST", default=None)
@@ -41,6 +52,17 @@ class ConnectFailed(httpcore.ConnectError):
 
 class ConnectTimedOut(httpcore.ConnectTimeout):
     """There is no connection within the connect time-out."""
+
+    def __init__(self, why: NothingSentWhy) -> None:
+        super().__init__(why)
+        self.why: NothingSentWhy = why
+
+
+class WriteRefused(httpcore.NetworkError):
+    """The request may not be written any more. Raised by ``Written`` alone, before its first byte.
+
+    Not a WriteError: httpcore swallows those, and waits for the answer to a request that was not written.
+    """
 
     def __init__(self, why: NothingSentWhy) -> None:
         super().__init__(why)
@@ -156,8 +178,7 @@ class WatchedStream(httpcore.AsyncNetworkStream):
         """All of ``buffer`` is handed to the system."""
         request = CURRENT_REQUEST.get()
         if request is not None:
-            # Before the write, not after it: a write that fails may have sent a part.
-            request.happened = True
+            request.begin()
         try:
             await self._inner.write(buffer, timeout)
         except OSError as error:

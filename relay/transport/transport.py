@@ -21,6 +21,9 @@ class Transport(httpx.AsyncBaseTransport):
     certifi's authorities.
     ``resolve`` is the system's resolver unless a test brings its own.
 
+    A request's extension ``may_write`` (a callable without arguments) is asked right before its first byte; False ends
+    the request unsent.
+
     Raises httpx exceptions; those that are ``NothingSent`` too prove that no byte of the request was written. Nothing
     is ever tried again: a request that met a connection which the server had just closed fails.
     """
@@ -43,7 +46,7 @@ class Transport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The answer's head, with its body still to be read."""
-        written = Written()
+        written = Written(request.extensions.get("may_write"))
         await self._take_place(request)
         token = CURRENT_REQUEST.set(written)
         lease: _Lease | None = None

@@ -24,7 +24,7 @@ import msgspec
 from relay.domain.delivery import header_fault, read_retry_after
 from relay.domain.endpoints import ANSWER_KEPT_BYTES, AttemptErrorClass, Endpoint
 from relay.domain.errors import EndpointRefused, NothingSent, NothingSentWhy
-from relay.ports import Clock, EgressPolicy, PostResult
+from relay.ports import Clock, EgressPolicy, MaySend, PostResult, always
 from relay.webhooks.signing import Signer
 
 ANSWER_READ_BYTES: Final = 16 * 1024
@@ -58,19 +58,26 @@ class WebhookPoster:
         ]
 
     async def post(
-        self, endpoint: Endpoint, webhook_id: str, body: bytes, timestamp_s: int, timeout_s: float
+        self,
+        endpoint: Endpoint,
+        webhook_id: str,
+        body: bytes,
+        timestamp_s: int,
+        timeout_s: float,
+        may_send: MaySend = always,
     ) -> PostResult:
         """One signed POST, no redirect followed. Never raises for what the receiver does.
 
         ``timeout_s`` is for everything: name, connection, request and the whole answer, of which up to 16 KiB are read
         and 4 KiB kept, as they came. Headers of the endpoint in which ``header_fault`` finds one are left out. Raises
-        ValueError when a secret of the endpoint cannot be read.
+        ValueError when a secret of the endpoint cannot be read, NothingSent when ``may_send`` said no.
         """
         started_s = self._clock.monotonic_s()
         answer: _Answer | None = None
         error: AttemptErrorClass | None
         try:
             request = self._build(endpoint, webhook_id, body, timestamp_s, timeout_s)
+            request.extensions["may_write"] = may_send
             async with asyncio.timeout(timeout_s):
                 answer = await self._exchange(request)
             error = None if 200 <= answer.status <= 299 else "status"
@@ -78,6 +85,8 @@ class WebhookPoster:
             error = "refused_address"
         except NothingSent as exc:
             error = _class_of(exc.why)
+            if error is None:
+                raise
         except (httpx.HTTPError, httpx.StreamError, OSError) as exc:
             error = _classify(exc)
         return PostResult(
@@ -141,12 +150,15 @@ async def _forget_location(response: httpx.Response) -> None:
     response.headers.pop("location", None)
 
 
-def _class_of(why: NothingSentWhy) -> AttemptErrorClass:
+def _class_of(why: NothingSentWhy) -> AttemptErrorClass | None:
+    """None when there was no attempt: it was not ours to make."""
     match why:
         case "dns" | "refused_address" | "connect" | "tls":
             return why
         case "pool_timeout":
             return "timeout"
+        case "lease":
+            return None
         case _:
             assert_never(why)
 

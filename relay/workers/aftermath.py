@@ -1,7 +1,7 @@
 """What every commit sets going."""
 
 from relay.domain.ids import MessageId
-from relay.ports import StoredEffects
+from relay.ports import Hints, StoredEffects
 from relay.services.poll import Poll
 from relay.services.wait import Wait
 from relay.telemetry.metrics import Metrics
@@ -9,12 +9,13 @@ from relay.workers.deliver import DeliverWorker
 
 
 class Aftermath:
-    """Called on the event loop, after the commit: starts deliveries, wakes pollers, counts."""
+    """Called on the event loop, after the commit: starts deliveries, wakes pollers, tells other replicas, counts."""
 
-    def __init__(self, deliver: DeliverWorker, poll: Poll, wait: Wait, metrics: Metrics) -> None:
+    def __init__(self, deliver: DeliverWorker, poll: Poll, wait: Wait, hints: Hints, metrics: Metrics) -> None:
         self._deliver = deliver
         self._poll = poll
         self._wait = wait
+        self._hints = hints
         self._metrics = metrics
 
     def __call__(self, effects: StoredEffects) -> None:
@@ -27,6 +28,9 @@ class Aftermath:
         if effects.events_by_type:
             self._poll.events_stored()
             self._deliver.stored(effects.deliveries)
+            self._hints.tell("events")
+            if self._deliver.leaves_work:
+                self._hints.tell("deliveries")
         conflicts = effects.events_by_type.get("message.report_conflict", 0)
         if conflicts:
             self._metrics.report_conflicts(conflicts)
@@ -34,3 +38,4 @@ class Aftermath:
     def settled(self, message_id: MessageId) -> None:
         """A submission of this message has come to an outcome."""
         self._wait.settled_one(message_id)
+        self._hints.tell("settled")

@@ -1,6 +1,7 @@
-"""Pulls: one puller per account and kind, which asks again at once while rows come."""
+"""Pulls: one puller per account and kind over all replicas, which asks again at once while rows come."""
 
 import asyncio
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -10,6 +11,7 @@ from relay.domain.provider import BodyKind
 from relay.domain.times import SECOND_MS
 from relay.ports import Clock
 from relay.services.accounts import AccountBook
+from relay.services.membership import Members
 from relay.services.pull import Pull, PullResult
 from relay.telemetry.metrics import Metrics
 
@@ -24,20 +26,27 @@ log = structlog.get_logger("relay")
 class PullWorker:
     """Pulls for every account that wants it."""
 
-    def __init__(self, pull: Pull, accounts: AccountBook, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, pull: Pull, accounts: AccountBook, members: Members, clock: Clock, metrics: Metrics) -> None:
         self._pull = pull
         self._accounts = accounts
+        self._members = members
         self._clock = clock
         self._metrics = metrics
         self._due_s: dict[tuple[AccountId, BodyKind], float] = {}
+        self._rounds: dict[tuple[AccountId, BodyKind], asyncio.Task[None]] = {}
+        self.stopping = False
 
     async def run(self) -> None:
         """Ask each account when its interval has passed; one account's silence delays no other."""
-        running: dict[tuple[AccountId, BodyKind], asyncio.Task[None]] = {}
+        running = self._rounds
         try:
-            while True:
+            while not self.stopping:
                 now_s = self._clock.monotonic_s()
+                leads = self._members.leads()
                 for key in self._wanted():
+                    if not leads:
+                        # Whoever leads now may pull until the moment when we do.
+                        self._due_s[key] = now_s + self._interval_s(*key)
                     task = running.get(key)
                     if task is not None and task.done():
                         del running[key]
@@ -47,10 +56,36 @@ class PullWorker:
                     if task is None and self._due_s.get(key, now_s) <= now_s:
                         running[key] = asyncio.create_task(self._round(*key))
                 await self._clock.sleep(min(_LOOK_S, self._wait_s(now_s)))
-        finally:
+            await self.idle()
+        except asyncio.CancelledError:
             for task in running.values():
                 task.cancel()
-            await asyncio.gather(*running.values(), return_exceptions=True)
+            raise
+        finally:
+            # Decision: one that broke cuts off no other, because the provider has forgotten the rows that are on their
+            # way. Cancelling this wait cancels them.
+            ends = await asyncio.gather(*running.values(), return_exceptions=True)
+            running.clear()
+            for end in ends:
+                if isinstance(end, Exception):
+                    log.error("pull.broke", exc_info=end)
+
+    def withdraw(self) -> None:
+        """Pull nothing more. What was asked for goes on: the rows of its answer exist nowhere else."""
+        self.stopping = True
+
+    async def idle(self) -> None:
+        """Until no pull is under way."""
+        if self._rounds:
+            await asyncio.wait(self._rounds.values())
+
+    async def drain(self, seconds: float) -> int:
+        """Pull nothing more; wait for what was asked for. How many are left, to be cut off with the loop."""
+        self.withdraw()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.idle()
+        return sum(not task.done() for task in self._rounds.values())
 
     def _wanted(self) -> list[tuple[AccountId, BodyKind]]:
         wanted: list[tuple[AccountId, BodyKind]] = []
@@ -63,6 +98,10 @@ class PullWorker:
                 wanted.append((account.id, "mo"))
         return wanted
 
+    def _interval_s(self, account_id: AccountId, kind: BodyKind) -> float:
+        account = self._accounts.get(account_id)
+        return _LOOK_S if account is None else account.pull_interval_s * _INTERVALS[kind]
+
     def _wait_s(self, now_s: float) -> float:
         return max(0.01, min((due_s - now_s for due_s in self._due_s.values() if due_s > now_s), default=_LOOK_S))
 
@@ -72,13 +111,13 @@ class PullWorker:
         if account is None:
             return
         try:
-            while True:
+            while self._members.leads():
                 result = await self._pull.once(account, kind)
                 self._tell(account_id, account.name, kind, result)
-                if result.outcome != "rows":
+                if result.outcome != "rows" or self.stopping:
                     return
         finally:
-            self._due_s[account_id, kind] = self._clock.monotonic_s() + account.pull_interval_s * _INTERVALS[kind]
+            self._due_s[account_id, kind] = self._clock.monotonic_s() + self._interval_s(account_id, kind)
 
     def _tell(self, account_id: AccountId, name: str, kind: BodyKind, result: PullResult) -> None:
         self._metrics.upstream_called(name, kind, result.outcome, result.seconds)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any
 
 
@@ -11,17 +12,24 @@ class Running:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, work: Coroutine[Any, Any, None]) -> None:
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run ``work`` beside the others."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def idle(self) -> None:
+        """Until none is under way, not one of those either that begin meanwhile."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     async def drain(self, seconds: float) -> int:
         """Wait for all of them, cancel what is left after ``seconds``; how many were cut off."""
-        if not self._tasks:
-            return 0
-        _, left = await asyncio.wait(self._tasks, timeout=seconds)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.idle()
+        left = list(self._tasks)
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -11,8 +12,9 @@ from relay.domain.ids import AccountId, MessageId
 from relay.domain.messages import SubmissionWork
 from relay.domain.provider import Accepted, NotSent, Refused, SendOutcome, Unconfirmed
 from relay.domain.times import SECOND_MS
-from relay.ports import Clock, Entropy, Store, StoredEffects
+from relay.ports import Clock, Hints, Store, StoredEffects
 from relay.services.accounts import AccountBook
+from relay.services.membership import Members
 from relay.services.slots import Gates
 from relay.services.submit import Submit, SubmitAttempt
 from relay.telemetry.metrics import Metrics
@@ -21,7 +23,6 @@ from relay.workers.running import Running
 IDLE_S: Final = 1.0
 """How often the store is asked although nothing says that work waits: another process may have left some."""
 MOST_AT_ONCE: Final = 64
-_CLAIM_BYTES: Final = 12
 
 log = structlog.get_logger("relay")
 
@@ -35,24 +36,26 @@ class SubmitWorker:
         submit: Submit,
         accounts: AccountBook,
         gates: Gates,
+        members: Members,
         clock: Clock,
-        entropy: Entropy,
         metrics: Metrics,
         *,
         lease_s: float,
         set_going: Callable[[StoredEffects], None],
         settled: Callable[[MessageId], None],
+        hints: Hints,
     ) -> None:
         self._store = store
         self._submit = submit
         self._accounts = accounts
         self._gates = gates
+        self._members = members
         self._clock = clock
-        self._entropy = entropy
         self._metrics = metrics
         self._lease_s = lease_s
         self._set_going = set_going
         self._settled = settled
+        self._hints = hints
         self._event = asyncio.Event()
         self._pumping = asyncio.Lock()
         self._running = Running()
@@ -63,7 +66,12 @@ class SubmitWorker:
         self._running.start(self._attempt(work))
 
     def wake(self, account_id: AccountId) -> None:
-        """Something of this account waits in the store."""
+        """Something of this account waits in the store, for whoever has a slot."""
+        self._event.set()
+        self._hints.tell("submissions")
+
+    def look(self) -> None:
+        """Another replica says that submissions wait in the store."""
         self._event.set()
 
     async def run(self) -> None:
@@ -80,14 +88,25 @@ class SubmitWorker:
             except TimeoutError:
                 continue
 
-    async def drain(self, seconds: float) -> int:
-        """Start nothing more from the store; wait for what runs. How many were cut off (they end as unconfirmed)."""
+    def withdraw(self) -> None:
+        """Claim nothing more; what runs goes on, and so does what a request that is under way still stores."""
         self.stopping = True
         self._event.set()
+
+    async def idle(self) -> None:
+        """Until no submission is under way."""
         async with self._pumping:
-            # What was being claimed is running now, and waited for like the rest; nothing more will be.
+            # What was being claimed is running now, and waited for like the rest.
             pass
-        return await self._running.drain(seconds)
+        await self._running.idle()
+
+    async def drain(self, seconds: float) -> int:
+        """Claim nothing more, wait for what runs. How many were cut off (they end as unconfirmed)."""
+        self.withdraw()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.idle()
+        return await self._running.drain(0.0)
 
     async def _pump(self, account: Account) -> float:
         """Start what is due and has a slot. Seconds until there may be more to do."""
@@ -102,7 +121,7 @@ class SubmitWorker:
             return (due_ms - now_ms) / SECOND_MS
         gate.backlog = True
         taken = 0
-        while taken < MOST_AT_ONCE and gate.take():
+        while taken < MOST_AT_ONCE and not self.stopping and gate.take():
             taken += 1
         if taken:
             started = 0
@@ -110,7 +129,7 @@ class SubmitWorker:
                 works = await self._store.claim_submissions(
                     account.id,
                     taken,
-                    claim=self._entropy.token(_CLAIM_BYTES),
+                    claim=self._members.claim(),
                     now_ms=now_ms,
                     lease_until_ms=now_ms + int((self._lease_s + account.timeout_s) * SECOND_MS),
                 )
@@ -150,7 +169,10 @@ class SubmitWorker:
 
     def _tell(self, work: SubmissionWork, attempt: SubmitAttempt) -> None:
         outcome, code, why = describe(attempt.outcome)
-        self._metrics.upstream_called(attempt.account_name, "send", outcome, attempt.seconds)
+        if why != "lease":
+            self._metrics.upstream_called(attempt.account_name, "send", outcome, attempt.seconds)
+        if why == "lease" or attempt.finished.fenced:
+            self._metrics.lease_lost("submission")
         due_ms = attempt.finished.retry_due_ms
         log.info(
             "submission.attempted",

@@ -12,6 +12,8 @@ from relay.telemetry.metrics import Metrics
 
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 10.0
+_LONGEST_AWAY_S: Final = 1.0
+"""A store that was away is asked again after so long at the latest: what waited for it goes on soon."""
 _CANCEL_AGAIN_S: Final = 0.05
 _STEADY_S: Final = 30.0
 """A loop that ran so long before it broke is started again after the first pause."""
@@ -52,6 +54,7 @@ class Supervisor:
                 await loop()
                 return
             except StoreUnavailable as error:
+                pause_s = min(pause_s, _LONGEST_AWAY_S)
                 log.warning("loop.store_unavailable", loop=name, reason=str(error), next_start_in_s=pause_s)
             except Exception:
                 # The one place that may catch everything: nothing above would start the loop again.

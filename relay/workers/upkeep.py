@@ -1,19 +1,23 @@
-"""Small loops that keep things in order."""
+"""Small loops that keep things in order.
+
+Sweep, balances and left bodies run in the process that leads, and stop at once when it no longer does; the others run
+in every process.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final, Protocol
 
 import structlog
 
-from relay.domain.errors import StoreUnavailable
-from relay.domain.ids import AccountId, MessageId
+from relay.domain.ids import AccountId, MessageId, RawId
 from relay.domain.provider import Balance
 from relay.domain.times import SECOND_MS
 from relay.ports import Clock, PendingRaw, Store, StoredEffects
 from relay.services.accounts import AccountBook
+from relay.services.apply import AWAY, AppliedBody, Apply
 from relay.services.balance import Balances
-from relay.services.receive import Apply, CallbackResult
+from relay.services.membership import Members
 from relay.telemetry.metrics import Metrics
 
 _SWEEP_BATCH: Final = 500
@@ -39,8 +43,11 @@ class ReplayableSpool(Protocol):
     @property
     def oldest_ms(self) -> int | None: ...
 
-    async def replay(self, apply: Callable[[PendingRaw], Awaitable[object]]) -> int:
-        """Apply what waits, oldest first; how many."""
+    @property
+    def set_aside(self) -> int: ...
+
+    async def replay(self, apply: Callable[[list[PendingRaw]], Awaitable[Collection[RawId]]]) -> int:
+        """Apply what waits, oldest first; how many. ``apply`` names what can never be applied."""
 
 
 class Upkeep:
@@ -53,6 +60,7 @@ class Upkeep:
         balances: Balances,
         apply: Apply,
         spool: ReplayableSpool,
+        members: Members,
         clock: Clock,
         metrics: Metrics,
         *,
@@ -69,6 +77,7 @@ class Upkeep:
         self._balances = balances
         self._apply = apply
         self._spool = spool
+        self._members = members
         self._clock = clock
         self._metrics = metrics
         self._set_going = set_going
@@ -78,12 +87,13 @@ class Upkeep:
         self._no_report_after_ms = int(no_report_after_s * SECOND_MS)
         self._balance_interval_s = balance_interval_s
         self._keep_ms = int(idempotency_keep_s * SECOND_MS)
+        self._set_aside = 0
 
     async def sweep(self) -> None:
         """End what waited too long."""
         while True:
             more = True
-            while more:
+            while more and self._members.leads():
                 more = await self.sweep_once()
             await self._clock.sleep(self._sweep_interval_s)
 
@@ -120,6 +130,12 @@ class Upkeep:
         """Ask every account for its balance: at once when it is new, then now and then."""
         due_s: dict[AccountId, float] = {}
         while True:
+            if not self._members.leads():
+                # Whoever leads now knows better; and should we lead again, we ask at once.
+                self._metrics.forget_balances()
+                due_s.clear()
+                await self._clock.sleep(_LOOK_S)
+                continue
             now_s = self._clock.monotonic_s()
             wanted = [account.id for account in self._accounts.all() if due_s.get(account.id, now_s) <= now_s]
             # Side by side: one provider's silence delays no other.
@@ -142,9 +158,12 @@ class Upkeep:
     async def left_bodies(self) -> None:
         """Apply bodies that were pulled and stored, but not applied before their process died."""
         while True:
-            pending = await self._store.pending_raw(_RAW_BATCH)
+            pending = await self._store.pending_raw(_RAW_BATCH) if self._members.leads() else []
             for item in pending:
-                result = await self._apply_late(item)
+                if not self._members.leads():
+                    break
+                result = await self._apply.apply(item)
+                self._count(item, result)
                 log.info(
                     "body.applied_late", raw_id=item.id, kind=item.raw.kind, result=result.result, rows=result.rows
                 )
@@ -152,40 +171,63 @@ class Upkeep:
                 await self._clock.sleep(_LEFT_S)
 
     async def spool(self) -> None:
-        """Apply what was spooled, once the store is back."""
+        """Apply what was spooled, once the store is back; and tell of the spool while it is not, too."""
         while True:
-            if self._spool.depth:
+            self._tell_of_spool()
+            # By its size, not its depth: damage alone is to be set aside as well.
+            if self._spool.size_bytes:
                 await self._replay()
             await self._clock.sleep(_SPOOL_S)
 
     async def _replay(self) -> None:
-        before = self._spool.depth
-        try:
-            await self._spool.replay(self._apply_late)
-        except StoreUnavailable as error:
-            log.warning("spool.waits", depth=self._spool.depth, reason=str(error))
-        applied = before - self._spool.depth
-        if applied > 0:
-            log.info("spool.replayed", bodies=applied, depth=self._spool.depth)
+        replayed = 0
 
-    async def _apply_late(self, item: PendingRaw) -> CallbackResult:
-        result = await self._apply.apply(item)
+        async def apply(items: list[PendingRaw]) -> list[RawId]:
+            nonlocal replayed
+            refused = await self._apply_spooled(items)
+            replayed += len(items) - len(refused)
+            self._tell_of_spool()
+            return refused
+
+        try:
+            await self._spool.replay(apply)
+        except AWAY as error:
+            self._metrics.spool_replay_failed()
+            log.warning("spool.waits", depth=self._spool.depth, reason=str(error))
+        if replayed:
+            log.info("spool.replayed", bodies=replayed, depth=self._spool.depth)
+        self._tell_of_spool()
+
+    async def _apply_spooled(self, items: list[PendingRaw]) -> list[RawId]:
+        refused: list[RawId] = []
+        for item, result in zip(items, await self._apply.apply_in_turn(items), strict=True):
+            self._count(item, result)
+            if result.result == "set_aside":
+                refused.append(item.id)
+                log.error("spool.body_refused", raw_id=item.id, account_id=item.account_id, kind=item.raw.kind)
+        self._metrics.spool_replayed(len(items) - len(refused))
+        return refused
+
+    def _count(self, item: PendingRaw, result: AppliedBody) -> None:
         for row_result, number in result.rows.items():
             self._metrics.callback_rows(item.raw.kind, row_result, number)
         if result.result == "quarantined":
             self._metrics.unreadable(item.raw.kind)
-        return result
+
+    def _tell_of_spool(self) -> None:
+        spool = self._spool
+        oldest_ms = spool.oldest_ms
+        age_ms = 0 if oldest_ms is None else max(0, self._clock.now_ms() - oldest_ms)
+        self._metrics.spool(spool.depth, spool.size_bytes, age_ms / SECOND_MS)
+        found, self._set_aside = spool.set_aside - self._set_aside, spool.set_aside
+        if found:
+            self._metrics.spool_set_aside(found)
+            log.error("spool.set_aside", pieces=found)
 
     async def gauges(self) -> None:
-        """Queue depths and the spool, for the metrics."""
+        """Queue depths, for the metrics."""
         while True:
             now_ms = self._clock.now_ms()
-            oldest_ms = self._spool.oldest_ms
-            self._metrics.spool(
-                self._spool.depth,
-                self._spool.size_bytes,
-                0.0 if oldest_ms is None else max(0, now_ms - oldest_ms) / SECOND_MS,
-            )
             for queue in await self._store.queue_depths(now_ms):
                 self._metrics.queue(queue.queue, queue.depth, queue.oldest_due_age_s)
             await self._clock.sleep(_GAUGES_S)

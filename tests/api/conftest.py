@@ -13,7 +13,7 @@ import pytest
 from relay.api.app import create_app
 from relay.api.services import ApiServices, ApiSettings
 from relay.domain.accounts import SANDBOX_URL
-from relay.domain.errors import StoreUnavailable
+from relay.domain.errors import SpoolUnavailable
 from relay.domain.ids import KeyId, TeamId
 from relay.domain.messages import SubmissionWork
 from relay.domain.provider import RawBody, Reading
@@ -23,13 +23,16 @@ from relay.ports import Idempotency, NewKey, PendingRaw, Provider
 from relay.services.accept import Accept
 from relay.services.accounts import AccountBook
 from relay.services.administer import Administer
+from relay.services.apply import Apply
 from relay.services.authenticate import Authenticate
 from relay.services.balance import Balances
+from relay.services.erase import Erase
 from relay.services.idempotency import InFlight
 from relay.services.limits import TeamRates
+from relay.services.membership import Alone
 from relay.services.poll import Poll
 from relay.services.readiness import Readiness
-from relay.services.receive import Apply, Receive
+from relay.services.receive import Receive
 from relay.services.requests import AccountRequest, TeamRequest
 from relay.services.slots import Gates
 from relay.services.subscribe import Subscribe
@@ -64,7 +67,7 @@ class MovedClock:
 
 
 class BreakableStore(ScriptStore):
-    """The real store; while ``broken`` is set, plain reads and callbacks raise it."""
+    """The real store; while ``broken`` is set, plain reads, callbacks and erasures raise it."""
 
     broken: Exception | None = None
 
@@ -77,6 +80,11 @@ class BreakableStore(ScriptStore):
         if self.broken is not None:
             raise self.broken
         return await super().receive_reports(*args, **kwargs)
+
+    async def erase_number(self, *args: Any, **kwargs: Any) -> Any:
+        if self.broken is not None:
+            raise self.broken
+        return await super().erase_number(*args, **kwargs)
 
     async def keep_answer(self, idempotency: Idempotency) -> None:
         if self.broken is not None:
@@ -113,8 +121,13 @@ class Submissions:
 class FullSpool:
     """A spool that is as unavailable as the store."""
 
+    waiting = False
+
+    async def turn(self, within_s: float) -> bool:
+        return True
+
     async def append(self, item: PendingRaw) -> None:
-        raise StoreUnavailable("the spool is full")
+        raise SpoolUnavailable("the spool is full")
 
 
 class Gateway:
@@ -133,6 +146,7 @@ class Gateway:
         self.metrics = Metrics()
         store, clock, entropy = self.store, self.clock, self.entropy
         provider = cast(Provider, self.provider)
+        members = Alone(entropy)
         egress = EgressPolicy(allow_loopback=False)
         self.services = ApiServices(
             authenticate=Authenticate(store, clock),
@@ -140,7 +154,8 @@ class Gateway:
             accept=Accept(
                 store,
                 self.accounts,
-                Gates(clock),
+                Gates(clock, members),
+                members,
                 self.submissions,
                 clock,
                 entropy,
@@ -149,11 +164,14 @@ class Gateway:
                 quota_zone=timezone(timedelta(hours=8)),
             ),
             wait=Wait(store, clock),
-            receive=Receive(Apply(store, provider, lambda _: None), self.accounts, FullSpool(), entropy),
+            receive=Receive(
+                Apply(store, provider, lambda _: None), self.accounts, FullSpool(), entropy, store_timeout_s=5.0
+            ),
             administer=Administer(store, self.accounts, clock, entropy),
+            erase=Erase(store, clock, entropy),
             subscribe=Subscribe(store, egress, clock, entropy, lambda _: None),
             poll=Poll(store, clock),
-            balances=Balances(store, provider, self.accounts, clock),
+            balances=Balances(store, provider, self.accounts, members, clock),
             readiness=Readiness(store),
             store=store,
             in_flight=InFlight(),

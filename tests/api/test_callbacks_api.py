@@ -43,7 +43,7 @@ async def test_callbacks_are_counted_by_what_became_of_them(gateway: Any) -> Non
 
     text = gateway.metrics.render(None)[0].decode()
     assert [answer.status_code for answer in (taken, unknown, lost)] == [200, 404, 503]
-    for kind, result in (("report", "stored"), ("mo", "unknown_token"), ("report", "unavailable")):
+    for kind, result in (("report", "stored"), ("mo", "unknown_token"), ("report", "refused")):
         assert f'{{kind="{kind}",result="{result}"}} 1.0' in text
 
 

@@ -31,7 +31,9 @@ def test_every_command_has_help_that_states_the_exit_codes(path: tuple[str, ...]
     assert "Exit codes: 0 done" in shown.output
 
 
-@pytest.mark.parametrize("path", [("migrate",), ("sandbox",), ("keys", "create"), ("doctor",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "path", [("migrate",), ("sandbox",), ("keys", "create"), ("erase",), ("doctor",)], ids=" ".join
+)
 def test_commands_that_print_data_can_print_json(path: tuple[str, ...]) -> None:
     assert "--json" in CliRunner().invoke(relay, [*path, "--help"]).output
 
@@ -94,7 +96,16 @@ def test_every_error_of_the_tree_has_an_exit_code() -> None:
     assert codes == {1, 3, 4, 5}
 
 
-@pytest.mark.parametrize("command", [("serve",), ("migrate",), ("dev",), ("keys", "create", "--scope", "admin")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("serve",),
+        ("migrate",),
+        ("dev",),
+        ("keys", "create", "--scope", "admin"),
+        ("erase", "--number", "13800130001", "--yes"),
+    ],
+)
 def test_a_wrong_setting_ends_a_command_before_it_does_anything(command: tuple[str, ...], tmp_path: Path) -> None:
     environ = {"RELAY_PROT": "1", "RELAY_DATA_DIR": str(tmp_path / "var")}
 

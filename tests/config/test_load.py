@@ -139,3 +139,42 @@ def test_settings_do_not_show_their_secrets() -> None:
     settings = load({"RELAY_KEYRING": "k1:hunter2", "RELAY_DATABASE_URL": "postgresql://relay:hunter2@db/relay"})
 
     assert "hunter2" not in f"{settings} {settings!r}"
+
+
+@pytest.mark.parametrize(
+    ("environ", "named"),
+    [
+        ({"RELAY_RETENTION_EVENTS_DAYS": "91"}, ("RETENTION_EVENTS_DAYS", "RETENTION_CONTENT_DAYS")),
+        ({"RELAY_RETENTION_RAW_DAYS": "91"}, ("RETENTION_RAW_DAYS", "RETENTION_CONTENT_DAYS")),
+        ({"RELAY_RETENTION_CONTENT_DAYS": "401"}, ("RETENTION_CONTENT_DAYS", "RETENTION_MESSAGES_DAYS")),
+        ({"RELAY_RETENTION_DELIVERIES_DAYS": "31"}, ("RETENTION_DELIVERIES_DAYS", "RETENTION_EVENTS_DAYS")),
+        (
+            {
+                "RELAY_IDEMPOTENCY_KEEP_S": "2592000",
+                **dict.fromkeys(
+                    [f"RELAY_RETENTION_{kind}_DAYS" for kind in ("CONTENT", "EVENTS", "DELIVERIES", "RAW")], "29"
+                ),
+            },
+            ("IDEMPOTENCY_KEEP_S", "RETENTION_CONTENT_DAYS"),
+        ),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_nothing_with_numbers_in_it_may_be_kept_longer_than_they_are(
+    environ: dict[str, str], named: tuple[str, str]
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(environ)
+
+    text = str(refused.value)
+    assert text.startswith(f"RELAY_{named[0]}: ")
+    assert f"RELAY_{named[1]}" in text
+    assert ";" not in text
+
+
+def test_times_that_are_equal_agree() -> None:
+    days = ("CONTENT", "MESSAGES", "EVENTS", "DELIVERIES", "RAW")
+
+    settings = load({f"RELAY_RETENTION_{kind}_DAYS": "7" for kind in days})
+
+    assert settings.retention_content_days == settings.retention_raw_days == 7

@@ -1,4 +1,4 @@
-"""``relay serve`` as a process that is killed, stopped, squeezed and started again on the same directory and port."""
+"""``relay serve`` as a process that is killed, stopped, frozen and started again on the same directory and port."""
 
 import asyncio
 import json
@@ -10,93 +10,86 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import httpx
 
+from tests.faults.nursery import Nursery
 from tests.faults.polling import until
 from tests.loopback import free_port
+from tests.postgres import keeper
 
 START_S: Final = 30.0
 END_S: Final = 30.0
-
-# Importing takes seconds, everything else a tenth of one. So one process imports, and each gateway is a fork of it that
-# then runs `relay serve`: 30 restarts become affordable. A gateway stays a child until it is waited for, so its id is
-# nobody else's.
-_NURSERY: Final = """
-import os, sys
-import relay.app
-from relay.__main__ import main
-
-child = 0
-for order in sys.stdin:
-    if order == "start\\n":
-        child = os.fork()
-        if child == 0:
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            os.dup2(2, 1)
-            sys.argv = ["relay", "serve"]
-            main()
-        print(child, flush=True)
-    else:
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-        child = 0
-if child:
-    os.kill(child, 9)  # whoever gave the orders is gone
-"""
 
 
 class GatewayProcess:
     """One gateway at a time on ``directory``; each ``start`` is a new process; ``close`` ends all. Needs Linux."""
 
-    def __init__(self, directory: Path, **settings: str) -> None:
+    def __init__(self, nursery: Nursery, directory: Path, **settings: str) -> None:
         """``settings`` by their names in defaults.toml."""
         self.directory = directory
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.database = directory / "relay.db"
         self.lines: list[bytes] = []
-        self._environ = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")} | {
+        self.environ = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")} | {
             "RELAY_ENV": "development",
             "RELAY_HOST": "127.0.0.1",
             "RELAY_PORT": str(self.port),
             "RELAY_DATA_DIR": str(directory),
             "RELAY_SANDBOX": "off",
+            "RELAY_DRAIN_ANNOUNCE_S": "0",
             **{f"RELAY_{name.upper()}": value for name, value in settings.items()},
         }
+        self._nursery = nursery
         self._pid: int | None = None
-        self._nursery = subprocess.Popen(  # noqa: S603 - ours
-            [sys.executable, "-c", _NURSERY],
-            env=self._environ,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        # By a pipe, not into a file: a limit on the size of files must not hit the log.
-        self._reader = threading.Thread(target=self._read_log, daemon=True)
-        self._reader.start()
+        self._reader: threading.Thread | None = None
 
     async def start(self) -> None:
         """A new process has begun to start; ``ready`` tells when it serves."""
         assert self._pid is None, "one gateway at a time"
-        self._pid = await asyncio.to_thread(self._order, "start")
+        self._pid, said = await asyncio.to_thread(self._nursery.start, self.environ)
+        self._reader = threading.Thread(target=self._read_log, args=[said], daemon=True)
+        self._reader.start()
 
     async def ready(self) -> None:
         """Serves requests now."""
-        async with httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=5) as client:
 
-            async def is_ready() -> bool:
-                assert not self._has_ended(), f"the gateway ended by itself:\n{self.tail()}"
-                try:
-                    return (await client.get("/readyz")).status_code == 200
-                except httpx.TransportError:
-                    return False
+        async def is_ready() -> bool:
+            assert not self._has_ended(), f"the gateway ended by itself:\n{self.tail()}"
+            return await self.is_ready()
 
-            await until(is_ready, START_S, "the gateway is ready")
+        await until(is_ready, START_S, "the gateway is ready", self.tail)
+
+    async def is_ready(self) -> bool:
+        """As a load balancer asks."""
+        async with httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=5) as anybody:
+            try:
+                return (await anybody.get("/readyz")).status_code == 200
+            except httpx.TransportError:
+                return False
 
     async def kill(self) -> None:
         """SIGKILL: nothing of it runs any more."""
         await self._end(signal.SIGKILL)
+
+    async def freeze(self) -> None:
+        """SIGSTOP: it stands still. The system still takes connections for it."""
+        self.send_signal(signal.SIGSTOP)
+        await until(lambda: keeper.state(self.pid) in "TZ", END_S, "the gateway stands still")
+
+    def thaw(self) -> None:
+        """After ``freeze``: it goes on as if nothing had been."""
+        self.send_signal(signal.SIGCONT)
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal, and go on."""
+        os.kill(self.pid, number)
+
+    async def ended(self) -> int:
+        """Wait for the end that it was told to come to; the exit code. Fails, and kills it, when it does not end."""
+        return await self._wait_for_end("a signal")
 
     async def terminate(self) -> tuple[int, float]:
         """SIGTERM, and wait for the end: exit code and seconds. Fails, and kills it, when it does not end."""
@@ -106,7 +99,7 @@ class GatewayProcess:
 
     async def run_a_second_one(self) -> tuple[int, str]:
         """Another gateway on the same database, on another port: its exit code and what it says."""
-        environ = {**self._environ, "RELAY_PORT": str(free_port())}
+        environ = {**self.environ, "RELAY_PORT": str(free_port())}
 
         def run() -> tuple[int, str]:
             command = [sys.executable, "-m", "relay", "serve"]
@@ -118,12 +111,29 @@ class GatewayProcess:
     def limit_file_size(self, file_bytes: int | None) -> None:
         """Files of the running gateway grow to ``file_bytes`` and no further, as on a full disk; None: freely again."""
         soft = resource.RLIM_INFINITY if file_bytes is None else file_bytes
-        resource.prlimit(self._running, resource.RLIMIT_FSIZE, (soft, resource.RLIM_INFINITY))
+        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (soft, resource.RLIM_INFINITY))
+
+    @property
+    def pid(self) -> int:
+        """Of the gateway that runs."""
+        assert self._pid is not None, "no gateway runs"
+        return self._pid
 
     @property
     def runs(self) -> bool:
         """Whether one was started, and not killed or terminated since."""
         return self._pid is not None
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric over what matches the labels."""
+        async with httpx.AsyncClient(base_url=self.url, trust_env=False) as anybody:
+            text = (await anybody.get("/metrics")).text
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
+        return sum(
+            float(line.rpartition(" ")[2])
+            for line in text.splitlines()
+            if line.startswith((name + "{", name + " ")) and all(label in line for label in wanted)
+        )
 
     def log(self) -> list[dict[str, Any]]:
         """The lines that were logged so far, by all processes; a line that a SIGKILL cut off is left out."""
@@ -143,44 +153,32 @@ class GatewayProcess:
         """No process of ours is left."""
         if self._pid is not None:
             os.kill(self._pid, signal.SIGKILL)
-            self._order("wait")
-            self._pid = None
-        assert self._nursery.stdin is not None
-        assert self._nursery.stdout is not None
-        self._nursery.stdin.close()
-        self._nursery.wait(END_S)
-        self._nursery.stdout.close()
-        self._reader.join(END_S)
-
-    @property
-    def _running(self) -> int:
-        assert self._pid is not None, "no gateway runs"
-        return self._pid
+            self._buried()
 
     def _has_ended(self) -> bool:
-        # Linux: the state behind the name, which is in brackets.
-        return Path(f"/proc/{self._running}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        return keeper.state(self.pid) == "Z"
 
     async def _end(self, number: signal.Signals) -> int:
-        pid = self._running
-        os.kill(pid, number)
+        self.send_signal(number)
+        return await self._wait_for_end(number.name)
+
+    async def _wait_for_end(self, after: str) -> int:
+        pid = self.pid
         try:
-            await until(self._has_ended, END_S, f"the gateway ends after {number.name}:\n{self.tail()}")
+            await until(self._has_ended, END_S, f"the gateway ends after {after}", self.tail)
         finally:
             os.kill(pid, signal.SIGKILL)
-            self._pid = None
-            code = self._order("wait")
+            code = self._buried()
         return code
 
-    def _order(self, order: str) -> int:
-        assert self._nursery.stdin is not None
-        assert self._nursery.stdout is not None
-        self._nursery.stdin.write(f"{order}\n".encode())
-        self._nursery.stdin.flush()
-        return int(self._nursery.stdout.readline())
+    def _buried(self) -> int:
+        """The exit code of what has ended; all that it said has been read."""
+        pid, self._pid = self.pid, None
+        code = self._nursery.wait(pid)
+        assert self._reader is not None
+        self._reader.join(END_S)
+        return code
 
-    def _read_log(self) -> None:
-        stream = self._nursery.stderr
-        assert stream is not None
-        with stream:
-            self.lines.extend(stream)
+    def _read_log(self, said: BinaryIO) -> None:
+        with said:
+            self.lines.extend(said)

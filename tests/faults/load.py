@@ -1,8 +1,9 @@
-"""What goes on while the gateway is killed: teams send, mobiles write, a team polls. All of it remembers what was
-answered, because that is what must be accounted for afterwards."""
+"""What goes on while gateways are killed: teams send, mobiles write, a team polls, each asking one gateway after the
+other. All of it remembers what was answered, because that is what must be accounted for afterwards."""
 
 import asyncio
 from dataclasses import dataclass
+from itertools import cycle
 from random import Random
 from typing import Final
 
@@ -14,6 +15,7 @@ from tests.faults.world import BLACKLISTED, EARLY, EXPIRED, SILENT, TWICE, UNDEL
 
 SENDERS: Final = 6
 RETRY_S: Final = 0.02
+LONGEST_RETRY_S: Final = 0.32
 _FATES: Final = (UNDELIVERED, EXPIRED, SILENT, BLACKLISTED, EARLY, EARLY, TWICE, TWICE)
 
 
@@ -30,14 +32,19 @@ class Sent:
 class Load:
     """Runs between ``start`` and ``finish``. ``finish`` needs a gateway that serves: what was begun is ended there."""
 
-    def __init__(self, world: World, random: Random) -> None:
+    def __init__(self, world: World, random: Random, *, balanced: bool = False) -> None:
+        """``balanced``: teams ask whichever gateway the load balancer picks."""
         self.sent: list[Sent] = []
         self.inbound: dict[str, int | None] = {}
         """Text of an inbound message, and how its callback was answered (None: not at all)."""
         self.events: list[Json] = []
         """As a team saw them that went on with its cursor through every restart."""
-        self._world = world
+        self.cut_off: list[str] = []
+        """Of sends that may have arrived and were not answered: why."""
+        self.world = world
         self._random = random
+        self._turns = cycle([world.api] if balanced else world.apis)
+        self._cursor: str | None = None
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -62,6 +69,11 @@ class Load:
         self._stopping.set()
         await asyncio.gather(*self._tasks)
 
+    async def read_on(self) -> None:
+        """The team has seen every event that there is."""
+        while await self._read_events("0"):
+            pass
+
     async def cancel(self) -> None:
         """End at once, whatever was begun."""
         for task in self._tasks:
@@ -84,7 +96,7 @@ class Load:
             await asyncio.sleep(self._random.uniform(0.0, 0.06))
 
     def _numbers(self) -> list[str]:
-        numbers = self._world.numbers
+        numbers = self.world.numbers
         draw = self._random.random()
         if draw < 0.5:
             return [numbers.plain()]
@@ -99,7 +111,7 @@ class Load:
     def _disturb(self, number: str) -> None:
         """Some submissions are slow at the provider, so that kills meet them under way; a few end in doubt."""
         draw = self._random.random()
-        faults = self._world.sandbox.faults
+        faults = self.world.sandbox.faults
         if draw < 0.35:
             faults.add(Fault(call="send", mobile=number, delay_ms=self._random.randint(5, 400)))
         elif draw < 0.38:
@@ -112,41 +124,51 @@ class Load:
         headers = {} if sent.key is None else {"idempotency-key": sent.key}
         if self._random.random() < 0.1:
             headers["prefer"] = "wait=1"
+        pause_s = RETRY_S
         while True:
             sent.tries += 1
             try:
-                answer = await self._world.api.post(
+                answer = await next(self._turns).post(
                     "/v1/messages", json={"to": sent.numbers, "text": "hello"}, headers=headers
                 )
-            except httpx.TransportError:
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                answer = None
+            except httpx.TransportError as error:
+                self.cut_off.append(repr(error))
                 answer = None
             if answer is not None and answer.status_code in (200, 202):
                 sent.message_id = answer.json()["id"]
                 return
             # 409: the first try runs still; 503: the store was away. Everything else is wrong.
-            assert answer is None or answer.status_code in (409, 503), answer.text
+            assert answer is None or answer.status_code in (409, 503), answer.text + self.world.told()
             if sent.key is None:
                 return
-            await asyncio.sleep(RETRY_S)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_RETRY_S)
 
     async def _write(self) -> None:
         while not self._stopping.is_set():
             text = f"inbound {len(self.inbound)}"
             self.inbound[text] = None
-            self.inbound[text] = await self._world.inbound(self._world.numbers.plain(), text)
+            self.inbound[text] = await self.world.inbound(self.world.numbers.plain(), text)
             await asyncio.sleep(self._random.uniform(0.0, 0.1))
 
     async def _poll(self) -> None:
-        cursor: str | None = None
         while not self._stopping.is_set():
-            query = {"limit": "50", "wait": "1"} | ({} if cursor is None else {"cursor": cursor})
-            try:
-                answer = await self._world.api.get("/v1/events", params=query)
-            except httpx.TransportError:
+            if await self._read_events("1") is None:
                 await asyncio.sleep(RETRY_S)
-                continue
-            assert answer.status_code in (200, 503), answer.text
-            if answer.status_code == 200:
-                page = answer.json()
-                self.events += page["data"]
-                cursor = page["next_cursor"]
+
+    async def _read_events(self, wait_s: str) -> int | None:
+        """How many came; None when there was no answer."""
+        query = {"limit": "50", "wait": wait_s} | ({} if self._cursor is None else {"cursor": self._cursor})
+        try:
+            answer = await next(self._turns).get("/v1/events", params=query)
+        except httpx.TransportError:
+            return None
+        assert answer.status_code in (200, 503), answer.text + self.world.told()
+        if answer.status_code == 503:
+            return None
+        page = answer.json()
+        self.events += page["data"]
+        self._cursor = page["next_cursor"]
+        return len(page["data"])

@@ -11,7 +11,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 class Receiver:
     """Listens on a free loopback port while the context is open. ``times`` an event id was accepted; ``secret`` signs.
 
-    While ``held`` is clear, requests are read and not answered.
+    While ``held`` is clear, requests are read and not answered; otherwise they are after ``pause_s``.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,10 @@ class Receiver:
         self.wrong: list[str] = []
         self.held = asyncio.Event()
         self.held.set()
+        self.pause_s = 0.0
         self.read: Counter[str] = Counter()
+        self.most_at_once = 0
+        self._at_once = 0
         self._server: asyncio.Server | None = None
         self._connections: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
 
@@ -58,7 +61,7 @@ class Receiver:
                 headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
                 body = await reader.readexactly(int(headers["content-length"]))
                 self.read[headers.get("webhook-id", "")] += 1
-                await self.held.wait()
+                await self._think()
                 accepted = self._take(headers, body)
                 status = b"204 No Content" if accepted else b"401 Unauthorized"
                 writer.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\n\r\n")
@@ -71,6 +74,13 @@ class Receiver:
                 await writer.wait_closed()
             # Last: who ends the receiver waits for what is in here.
             del self._connections[writer]
+
+    async def _think(self) -> None:
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        await self.held.wait()
+        await asyncio.sleep(self.pause_s)
+        self._at_once -= 1
 
     def _take(self, headers: dict[str, str], body: bytes) -> bool:
         event_id = headers.get("webhook-id", "")

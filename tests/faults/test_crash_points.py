@@ -2,7 +2,6 @@
 receiver hold the gateway where it is to die."""
 
 import asyncio
-import socket
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
@@ -12,8 +11,10 @@ from typing import Final
 import pytest
 
 from relay.provider.sandbox import Fault, SandboxSettings
+from tests.faults.conftest import OpenWorld
+from tests.faults.forwarder import Doorstep
 from tests.faults.polling import until
-from tests.faults.world import DELIVERED, LATE, TWICE, World, open_world
+from tests.faults.world import DELIVERED, LATE, TWICE, World
 
 SECONDS: Final = 10.0
 
@@ -52,40 +53,22 @@ def locked(database: Path) -> Iterator[sqlite3.Connection]:
         connection.execute("ROLLBACK")
 
 
-@contextmanager
-def deaf_address() -> Iterator[str]:
-    """A base URL to which connections are never completed: its queue of waiting connections is full (Linux)."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        callers = [socket.socket() for _ in range(4)]
-        try:
-            for caller in callers:
-                caller.setblocking(False)
-                caller.connect_ex(listener.getsockname())
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            for caller in callers:
-                caller.close()
-
-
-async def test_killed_after_the_commit_and_before_the_first_byte_it_is_in_doubt(tmp_path: Path) -> None:
+async def test_killed_after_the_commit_and_before_the_first_byte_it_is_in_doubt(open_world: OpenWorld) -> None:
     # Nobody can know afterwards that nothing was written, so this is treated like the cases in which it was.
-    with deaf_address() as base_url:
-        async with open_world(tmp_path / "var", account={"base_url": base_url}) as world:
-            number = world.numbers.plain()
-            sent = await world.send(number)
-            assert await world.status(sent["id"]) == "submitting"
+    async with Doorstep() as doorstep, open_world(account={"base_url": doorstep.url}) as world:
+        number = world.numbers.plain()
+        sent = await world.send(number)
+        assert await world.status(sent["id"]) == "submitting"
 
-            await killed_and_started_again(world)
+        await killed_and_started_again(world)
 
-            assert await world.status(sent["id"]) == "unconfirmed"
-            assert await world.report(sent["submissions"][0]["task_id"], number) == 200
-            assert await world.status(sent["id"]) == "delivered"
+        assert await world.status(sent["id"]) == "unconfirmed"
+        assert await world.report(sent["submissions"][0]["task_id"], number) == 200
+        assert await world.status(sent["id"]) == "delivered"
 
 
-async def test_killed_while_submissions_wait_for_their_turn_they_are_sent_once(tmp_path: Path) -> None:
-    async with open_world(tmp_path / "var", account={"connections": 1}) as world:
+async def test_killed_while_submissions_wait_for_their_turn_they_are_sent_once(open_world: OpenWorld) -> None:
+    async with open_world(account={"connections": 1}) as world:
         first = world.numbers.fated(DELIVERED)
         world.sandbox.faults.add(Fault(call="send", mobile=first, drop="hold", accept=True))
         sent = [await world.send(number) for number in (first, *(world.numbers.fated(DELIVERED) for _ in range(2)))]
@@ -174,14 +157,16 @@ async def test_killed_after_the_receiver_has_read_the_webhook_comes_again(world:
 
 
 @asynccontextmanager
-async def pulling_world(directory: Path) -> AsyncIterator[World]:
+async def pulling_world(open_world: OpenWorld) -> AsyncIterator[World]:
     """A gateway that fetches its reports."""
-    async with open_world(directory, account={"pull_reports": True, "pull_interval_s": 1}, report_delay_ms=LATE) as it:
+    async with open_world(account={"pull_reports": True, "pull_interval_s": 1}, report_delay_ms=LATE) as it:
         yield it
 
 
-async def test_killed_after_a_pull_was_stored_and_before_it_was_applied_it_is_applied_once(tmp_path: Path) -> None:
-    async with pulling_world(tmp_path / "var") as world:
+async def test_killed_after_a_pull_was_stored_and_before_it_was_applied_it_is_applied_once(
+    open_world: OpenWorld,
+) -> None:
+    async with pulling_world(open_world) as world:
         numbers = [*(world.numbers.plain() for _ in range(8000)), world.numbers.fated(TWICE)]
         sent = await world.send(numbers)
         await world.has_status(sent["id"], "submitted")

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from typing import Final
 
+import httpx
 import pytest
 
 from relay.cli import exits
@@ -141,6 +142,35 @@ async def test_a_gateway_that_is_killed_again_while_it_replays_applies_everythin
     await world.gateway.start()
     await world.gateway.ready()
 
+    await assert_applied_in_order_and_once(world, sent)
+
+
+async def test_when_the_spool_has_no_room_either_a_callback_is_refused_and_counted_and_the_next_one_is_taken(
+    world: World,
+) -> None:
+    sent, callbacks = await sent_messages(world)
+    await callbacks.first()
+
+    # Not one byte can be written any more, neither to the database nor to the spool.
+    world.gateway.limit_file_size(0)
+    await callbacks.second()
+    async with httpx.AsyncClient(base_url=world.gateway.url, trust_env=False) as provider:
+        answer = await provider.post(httpx.URL(world.report_url).path, content=b"a body that is told nowhere")
+    world.gateway.limit_file_size(None)
+
+    number = len(callbacks.answers) // 2
+    assert callbacks.answers == [200] * number + [503] * number
+    assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
+    assert (answer.headers["content-type"], answer.headers["retry-after"]) == ("application/problem+json", "1")
+    assert await world.gateway.metric("relay_callbacks_total", result="refused") == number + 1
+    assert await world.gateway.metric("relay_callbacks_total", result="spooled") == 0
+    refused = [line for line in world.gateway.log() if line["event"] == "callback.refused"]
+    assert len(refused) == number + 1
+    assert refused[-1].keys() >= {"kind", "body_bytes", "request_id"}
+    assert "told nowhere" not in str(world.gateway.log())
+    # Nothing half written stands in the way of what comes afterwards.
+    await callbacks.second()
+    assert callbacks.answers[-number:] == [200] * number
     await assert_applied_in_order_and_once(world, sent)
 
 

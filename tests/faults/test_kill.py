@@ -1,56 +1,23 @@
 """``kill -9`` of the gateway at random instants, on one database, while sends and callbacks run."""
 
-import asyncio
-import os
-import sys
-import time
-from pathlib import Path
-from random import Random, SystemRandom
+from random import Random
 from typing import Final
 
-import pytest
-
-from tests.faults.audit import audit
+from tests.faults.audit import SETTINGS
+from tests.faults.conftest import OpenWorld, Tell
 from tests.faults.load import Load
-from tests.faults.world import World, open_world
+from tests.faults.rounds import endure, kill_at_a_random_instant, rounds
 
-ROUNDS: Final = int(os.environ.get("FAULTS_ROUNDS", "30"))
-IN_START_UP: Final = 0.2
-"""Share of kills that may hit a gateway which has not come up yet."""
+ROUNDS: Final = rounds(30)
 
 
 async def test_nothing_is_lost_or_sent_twice_when_the_gateway_is_killed_at_any_instant(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    open_world: OpenWorld, random: Random, tell: Tell
 ) -> None:
-    seed = int(os.environ.get("FAULTS_SEED") or SystemRandom().randrange(2**32))
-    random = Random(seed)  # noqa: S311 - to be repeated, not to be secret
-    started_s = time.monotonic()
-    sys.stdout.write(f"FAULTS_SEED={seed} repeats this run's choices\n")
+    async with open_world(settings={**SETTINGS, "log_level": "warning"}) as world:
+        findings = await endure(
+            Load(world, random), ROUNDS, lambda: kill_at_a_random_instant(world.gateway, random), tell
+        )
 
-    async with open_world(tmp_path / "var", settings={"log_level": "warning"}) as world:
-        load = Load(world, random)
-        load.start()
-        try:
-            for _ in range(ROUNDS):
-                await _kill_at_a_random_instant(world, random)
-                load.check()
-            await world.gateway.ready()
-            await load.finish()
-        finally:
-            await load.cancel()
-        findings = await audit(world, load)
-
-    with capsys.disabled():
-        seconds = time.monotonic() - started_s
-        sys.stdout.write(f"\n  FAULTS_SEED={seed}, {ROUNDS} kills in {seconds:.0f} s: {findings}\n")
     assert findings.reports_answered >= ROUNDS
     assert findings.inbound >= ROUNDS // 3
-
-
-async def _kill_at_a_random_instant(world: World, random: Random) -> None:
-    """Kill what runs, or starts; then begin to start the next one."""
-    if random.random() >= IN_START_UP:
-        await world.gateway.ready()
-    await asyncio.sleep(random.uniform(0.0, 0.8))
-    await world.gateway.kill()
-    await world.gateway.start()

@@ -1,8 +1,10 @@
-"""Everything around one gateway process: a provider, a team and its key, a webhook receiver; and numbers to send to."""
+"""What is around the gateway processes: a provider, a team and its key, a webhook receiver; numbers to send to."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import base64
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -18,7 +20,9 @@ from relay.services.accounts import AccountBook
 from relay.services.administer import Administer
 from relay.services.requests import KeyRequest
 from relay.system import SystemClock, SystemEntropy
+from tests.faults.forwarder import Forwarder
 from tests.faults.gateway_process import GatewayProcess
+from tests.faults.nursery import Nursery
 from tests.faults.polling import until
 from tests.faults.receiver import Receiver
 
@@ -27,6 +31,8 @@ Json = dict[str, Any]
 
 DELIVERED, UNDELIVERED, EXPIRED, SILENT, BLACKLISTED, EARLY, TWICE = 1, 2, 3, 4, 6, 7, 8
 """The last four digits that decide a number's fate; see relay/provider/sandbox."""
+ANSWER_S: Final = 40.0
+DEFAULT_LIMITS: Final = httpx.Limits(max_connections=100, max_keepalive_connections=20)
 LATE: Final = 600_000
 """A report delay that no test waits for: the reports are pushed by the test itself."""
 
@@ -53,14 +59,23 @@ class Numbers:
 
 @dataclass(kw_only=True)
 class World:
-    """The gateway and its neighbours; ``api`` carries the team's key, ``control`` leads to the provider's levers."""
+    """The gateways and their neighbours. ``api`` carries the team's key to whichever gateway the load balancer picks,
+    as the provider's callbacks go; ``apis`` to each of them. ``control`` leads to the provider's levers."""
 
-    gateway: GatewayProcess
+    gateways: list[GatewayProcess]
     provider: SandboxServer
     receiver: Receiver
+    balancer: Forwarder
     api: httpx.AsyncClient
+    apis: list[httpx.AsyncClient]
     control: httpx.AsyncClient
     numbers: Numbers = field(default_factory=Numbers)
+
+    @property
+    def gateway(self) -> GatewayProcess:
+        """The only one."""
+        (gateway,) = self.gateways
+        return gateway
 
     @property
     def sandbox(self) -> Sandbox:
@@ -91,7 +106,7 @@ class World:
         async def holds() -> bool:
             return await self.status(message_id) == status
 
-        await until(holds, within_s, f"message {message_id} becomes {status}", self._told)
+        await until(holds, within_s, f"message {message_id} becomes {status}", self.told)
 
     async def has_reached_the_provider(self, number: str, within_s: float = 10.0) -> None:
         """Wait until the provider has booked a send to ``number``."""
@@ -115,6 +130,13 @@ class World:
             if not page["has_more"]:
                 return
 
+    @property
+    def report_url(self) -> str:
+        """Where the provider pushes reports."""
+        url = self.sandbox.accounts["sandbox"].settings.report_url
+        assert url is not None, "this account is pulled"
+        return url
+
     async def report(self, task_id: str, mobile: str, status: str = "DELIVRD") -> int | None:
         """The provider pushes one report now; how it was answered, None when it was not."""
         return await self._order("/control/reports", sendId=task_id, mobile=mobile, status=status)
@@ -123,10 +145,10 @@ class World:
         """A mobile writes to the team; how the callback was answered, None when it was not."""
         return await self._order("/control/inbound", mobile=mobile, content=content, extNo=EXTENSION)
 
-    def _told(self) -> str:
+    def told(self) -> str:
         """The last callbacks and log lines, for whoever looks into a failure."""
         callbacks = "\n".join(str(record) for record in list(self.sandbox.ledger.callbacks)[-10:])
-        return f"{callbacks}\n{self.gateway.tail()}"
+        return "\n".join([callbacks, *(gateway.tail() for gateway in self.gateways)])
 
     async def _order(self, path: str, **order: str) -> int | None:
         answer = await self.control.post(path, json=order)
@@ -137,34 +159,62 @@ class World:
 
 @asynccontextmanager
 async def open_world(
-    directory: Path, *, account: Json | None = None, settings: dict[str, str] | None = None, report_delay_ms: int = 30
+    nursery: Nursery,
+    directory: Path,
+    *,
+    replicas: Sequence[Mapping[str, str]] = ({},),
+    started: int | None = None,
+    account: Json | None = None,
+    endpoint: Json | None = None,
+    settings: Mapping[str, str] | None = None,
+    report_delay_ms: int = 30,
+    callback_keep_alive_s: float = 5.0,
+    answer_s: float = ANSWER_S,
 ) -> AsyncIterator[World]:
-    """A world in which everything runs and nothing was sent. ``account``: fields of the provider account at the
-    gateway; ``settings``: of the gateway. All processes end with it."""
-    async with (
-        Receiver() as receiver,
-        SandboxServer(Sandbox(SandboxSettings(report_delay_ms=report_delay_ms))) as provider,
-    ):
-        gateway = GatewayProcess(directory, **(settings or {}))
-        try:
-            admin_key = await _admin_key(directory)
+    """A world in which everything runs and nothing was sent. ``replicas``: for each gateway, of which ``started`` run
+    (None: all), the settings that are its own; ``settings``: of all. ``account``, ``endpoint``: fields of the provider
+    account and of the webhook endpoint. ``answer_s``: how long the team waits for an answer. All processes end with
+    it."""
+    ring = f"k1:{base64.b64encode(secrets.token_bytes(32)).decode()}"
+    async with AsyncExitStack() as stack:
+        receiver = await stack.enter_async_context(Receiver())
+        sandbox = Sandbox(SandboxSettings(report_delay_ms=report_delay_ms, callback_keep_alive_s=callback_keep_alive_s))
+        provider = await stack.enter_async_context(SandboxServer(sandbox))
+        gateways = [
+            GatewayProcess(nursery, directory / str(number), **{"keyring": ring, **(settings or {}), **own})
+            for number, own in enumerate(replicas, start=1)
+        ]
+        stack.push_async_callback(_see_them_gone, gateways, receiver, provider)
+        balancer = await stack.enter_async_context(Forwarder(*(gateway.port for gateway in gateways)))
+        admin_key = await _admin_key(gateways[0])
+        for gateway in gateways[:started]:
             await gateway.start()
+        for gateway in gateways[:started]:
             await gateway.ready()
-            async with _client(gateway.url, admin_key) as admin:
-                team_key = await _team(admin, provider, gateway.url, account or {})
-            async with _client(gateway.url, team_key) as api, _client(provider.url, "") as control:
-                answer = await api.post("/v1/webhook-endpoints", json={"url": receiver.url, "max_in_flight": 8})
-                assert answer.status_code == 201, answer.text
-                receiver.secret = answer.json()["secret"]
-                yield World(gateway=gateway, provider=provider, receiver=receiver, api=api, control=control)
-        finally:
-            # Before its neighbours: it would go on calling them.
-            gateway.close()
-            await _see_it_gone(receiver, provider)
+        async with _client(gateways[0].url, admin_key) as admin:
+            team_key = await _team(admin, provider, balancer.url, account or {})
+
+        # Each request on a connection of its own: a load balancer takes those to a living gateway.
+        alone = httpx.Limits(max_keepalive_connections=0)
+        api = await stack.enter_async_context(_client(balancer.url, team_key, answer_s, alone))
+        wanted = {"url": receiver.url, "max_in_flight": 8, **(endpoint or {})}
+        receiver.secret = (await _create(api, "/v1/webhook-endpoints", **wanted))["secret"]
+        yield World(
+            gateways=gateways,
+            provider=provider,
+            receiver=receiver,
+            balancer=balancer,
+            api=api,
+            apis=[await stack.enter_async_context(_client(gateway.url, team_key, answer_s)) for gateway in gateways],
+            control=await stack.enter_async_context(_client(provider.url, "")),
+        )
 
 
-async def _see_it_gone(receiver: Receiver, provider: SandboxServer) -> None:
-    """The gateway's last connections are closed on this side too, those also that nobody had accepted yet."""
+async def _see_them_gone(gateways: list[GatewayProcess], receiver: Receiver, provider: SandboxServer) -> None:
+    """The gateways end before their neighbours, as they would go on calling them; and their last connections are closed
+    on this side too, those also that nobody had accepted yet."""
+    for gateway in gateways:
+        gateway.close()
     receiver.held.set()
     for url in (httpx.URL(receiver.url), httpx.URL(provider.url)):
         # Connections are accepted in order: once this one has come and gone, all before it have come.
@@ -176,14 +226,15 @@ async def _see_it_gone(receiver: Receiver, provider: SandboxServer) -> None:
     await until(lambda: receiver.connections == provider.connections == 0, 10, "all connections are closed")
 
 
-def _client(url: str, key: str) -> httpx.AsyncClient:
+def _client(url: str, key: str, answer_s: float = ANSWER_S, limits: httpx.Limits = DEFAULT_LIMITS) -> httpx.AsyncClient:
     headers = {"authorization": f"Bearer {key}"} if key else {}
-    return httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=40)
+    return httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=answer_s, limits=limits)
 
 
-async def _admin_key(directory: Path) -> str:
-    """What `relay keys create --scope admin` does, without another process."""
-    settings = load({"RELAY_ENV": "development", "RELAY_DATA_DIR": str(directory)})
+async def _admin_key(gateway: GatewayProcess) -> str:
+    """What `relay migrate` and `relay keys create --scope admin` do, without another process."""
+    settings = load(gateway.environ)
+    await asyncio.to_thread(app.migrate, settings)
     clock = SystemClock()
     async with app.open_store(settings) as store:
         administer = Administer(store, AccountBook(store, clock, sandbox_for_live=False), clock, SystemEntropy())

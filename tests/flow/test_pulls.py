@@ -16,6 +16,7 @@ from relay.domain.provider import (
     ReportRow,
     SendOutcome,
 )
+from relay.ports import MaySend, always
 from relay.provider.sandbox import Fault, Sandbox, SandboxSettings
 from relay.system import SystemEntropy
 from tests.flow.clocks import MovableClock
@@ -90,16 +91,16 @@ class Fragile:
     def __init__(self) -> None:
         self.pulled = False
 
-    async def send(self, account: Account, work: SubmissionWork) -> SendOutcome:
+    async def send(self, account: Account, work: SubmissionWork, may_send: MaySend = always) -> SendOutcome:
         return Accepted(task_id=None, code="00", message=None)
 
-    async def pull(self, account: Account, kind: BodyKind) -> Pulled:
+    async def pull(self, account: Account, kind: BodyKind, may_send: MaySend = always) -> Pulled:
         first = kind == "report" and not self.pulled
         self.pulled = self.pulled or first
         rows = [{"sendId": "f" * 32, "mobile": MOBILE, "status": "DELIVER"}] if first else []
         return Pulled(body=as_json({"code": "00", "data": rows}), content_type="application/json", http_status=200)
 
-    async def balance(self, account: Account) -> Balance:
+    async def balance(self, account: Account, may_send: MaySend = always) -> Balance:
         return Balance(amount="1", prepaid=True)
 
     def read_reports(self, raw: RawBody) -> Reading[ReportRow]:

@@ -4,10 +4,13 @@ import asyncio
 import contextlib
 import resource
 import sqlite3
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 from relay.provider.sandbox import Sandbox, SandboxSettings
+from relay.store.script import Db, Script
 from tests.flow.conftest import Log, OpenWorld
 from tests.flow.hooks import Hook, Reply
 from tests.flow.world import Limits, World, as_json, reopened, until
@@ -116,6 +119,65 @@ async def test_while_the_disk_of_the_database_is_full_callbacks_are_spooled_and_
             for status in ("UNDELIV", "DELIVRD")
         ]
         assert len(await world.events("message.report_conflict")) == 10
+
+
+async def test_a_report_that_comes_during_a_replay_does_not_overtake_the_one_that_waits(worlds: OpenWorld) -> None:
+    async with worlds(sandbox=Sandbox(SILENT)) as world:
+        messages = await ready(world, 20)
+        with locked(world):
+            # Many in front, so that the replay takes its time.
+            fillers = [report_of(messages[0], number + 100) for number in range(600)]
+            for start in range(0, len(fillers), 50):
+                await asyncio.gather(*(world.call_back("report", body, JSON) for body in fillers[start : start + 50]))
+            for index, message in enumerate(messages):
+                await world.call_back("report", report_of(message, index, "UNDELIV"), JSON)
+            assert world.gateway.spool.depth == 620
+
+        answers = []
+        for index, message in enumerate(messages):
+            started_s = time.monotonic()
+            answers.append((await world.call_back("report", report_of(message, index), JSON)).status_code)
+            assert time.monotonic() - started_s < 1.0
+
+        await until(lambda: not world.gateway.spool.waiting)
+        assert answers == [200] * 20
+        assert told(await world.hooks_when("/hook", 20)) == [(f"1380013{3000 + n}", "undelivered") for n in range(20)]
+        assert len(await world.events("message.report_conflict")) == 20
+        assert await world.metric("relay_spool_replayed_total") >= 620
+        # In order again without the spool once it is empty.
+        stored = await world.metric("relay_callbacks_total", result="stored")
+        assert (await world.call_back("report", report_of(messages[0], 0), JSON)).status_code == 200
+        assert await world.metric("relay_callbacks_total", result="stored") == stored + 1
+
+
+async def test_while_the_database_hangs_callbacks_are_answered_in_time_and_applied_once(worlds: OpenWorld) -> None:
+    async with worlds(sandbox=Sandbox(SILENT), callback_store_timeout_s=0.2) as world:
+        messages = await ready(world, 5)
+        goes_on = threading.Event()
+
+        def hang(db: Db) -> Script[None]:
+            goes_on.wait()
+            yield from db.run("raw.forget", id=b"nothing")
+
+        hanging = asyncio.create_task(world.gateway.store._driver.write(hang))
+        try:
+            started_s = time.monotonic()
+            calls = (
+                world.call_back("report", report_of(message, index), JSON) for index, message in enumerate(messages)
+            )
+            answers = await asyncio.gather(*calls)
+            assert [answer.status_code for answer in answers] == [200] * 5
+            assert time.monotonic() - started_s < 5.0
+            assert world.gateway.spool.depth == 5
+        finally:
+            goes_on.set()
+
+        # The late writes and the replay say the same.
+        await hanging
+        await until(lambda: not world.gateway.spool.waiting)
+        assert len(await world.events("message.delivered")) == 5
+        assert world.rows("SELECT COUNT(*) FROM reports") == world.rows("SELECT COUNT(*) FROM raw_bodies") == [(5,)]
+        assert len(told(await world.hooks_when("/hook", 5))) == 5
 
 
 async def test_what_was_spooled_survives_the_end_of_the_process(worlds: OpenWorld) -> None:

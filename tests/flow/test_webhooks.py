@@ -1,6 +1,8 @@
 """Events on their way to a team's webhook server."""
 
 import asyncio
+import contextlib
+import sqlite3
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -13,7 +15,7 @@ from standardwebhooks import Webhook
 
 from relay.domain.endpoints import Endpoint, write_secret
 from relay.domain.retry import DELIVERY_SCHEDULE_MS
-from relay.ports import Clock, PostResult
+from relay.ports import Clock, MaySend, PostResult, always
 from relay.provider.sandbox import Sandbox, SandboxSettings
 from relay.transport import Transport
 from relay.webhooks import EgressPolicy, WebhookPoster
@@ -76,10 +78,16 @@ class TwoSecrets:
         )
 
     async def post(
-        self, endpoint: Endpoint, webhook_id: str, body: bytes, timestamp_s: int, timeout_s: float
+        self,
+        endpoint: Endpoint,
+        webhook_id: str,
+        body: bytes,
+        timestamp_s: int,
+        timeout_s: float,
+        may_send: MaySend = always,
     ) -> PostResult:
         two = msgspec.structs.replace(endpoint, secrets=(*endpoint.secrets, self._older))
-        return await self._poster.post(two, webhook_id, body, timestamp_s, timeout_s)
+        return await self._poster.post(two, webhook_id, body, timestamp_s, timeout_s, may_send)
 
     async def aclose(self) -> None:
         await self._transport.aclose()
@@ -290,10 +298,13 @@ async def test_a_delivery_whose_process_lost_its_lease_is_made_again(worlds: Ope
     clock = MovableClock()
     async with worlds(clock=clock, sandbox=Sandbox(SILENT)) as world:
         endpoint = await world.add_endpoint("/hook", event_types=["message.submitted"])
-        # Handed to this process, which forgets it: as after a stall that outlasts the lease.
+        # Not started here, and then leased as to a process that stalls for longer than the lease.
         world.gateway.deliver.stopping = True
         await world.send(MOBILE, wait=10)
-        assert world.rows("SELECT claim IS NULL FROM deliveries") == [(0,)]
+        await until(lambda: world.rows("SELECT 1 FROM deliveries WHERE claim IS NULL"))
+        lease_until_ms = clock.now_ms() + 60_000
+        with contextlib.closing(sqlite3.connect(world.directory / "relay.db", isolation_level=None)) as other:
+            other.execute("UPDATE deliveries SET claim = x'01', lease_until_ms = ?", (lease_until_ms,))
         world.gateway.deliver.stopping = False
 
         clock.move(120)

@@ -18,12 +18,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from relay.app import Gateway, Outside, open_gateway, sandbox_account
+from relay.app.stores import make_store
 from relay.config import load
 from relay.domain.accounts import CodeRule
 from relay.domain.ids import AccountId
 from relay.domain.teams import TEAM_SCOPES
 from relay.ports import Poster, Provider
 from relay.provider.sandbox import AccountSettings, Fault, Sandbox, SandboxServer, SandboxSettings, SendRecord
+from relay.services.deliver import Lanes
 from relay.services.requests import KeyRequest
 from relay.system import SystemEntropy
 from tests.flow.clocks import MovableClock
@@ -330,15 +332,19 @@ async def open_world(
     provider: Provider | None = None,
     poster: Poster | None = None,
     sandbox: Sandbox | None = None,
+    replicas: bool | None = None,
     **settings: object,
 ) -> AsyncIterator[World]:
-    """A world that runs. ``settings`` as in the environment, without RELAY_ and in lower case."""
+    """A world that runs. ``settings`` as in the environment, without RELAY_ and in lower case. ``replicas``: others may
+    join, see ``joined``."""
     environ = {
         **_USUAL,
         "RELAY_DATA_DIR": str(directory),
         **{f"RELAY_{name.upper()}": str(value) for name, value in settings.items()},
     }
-    outside = Outside(clock=clock or MovableClock(), entropy=SystemEntropy(), provider=provider, poster=poster)
+    outside = Outside(
+        clock=clock or MovableClock(), entropy=SystemEntropy(), provider=provider, poster=poster, replicas=replicas
+    )
     sandbox = sandbox or Sandbox(SandboxSettings(report_delay_ms=20))
     async with (
         Hooks() as hooks,
@@ -353,6 +359,37 @@ async def open_world(
             yield world
         finally:
             await world.aclose()
+
+
+@contextlib.asynccontextmanager
+async def joined(world: World, **settings: object) -> AsyncIterator[World]:
+    """Another gateway beside this world's, on the same database: what several replicas are on PostgreSQL."""
+    environ = {
+        **_USUAL,
+        "RELAY_DATA_DIR": str(world.directory / "other"),
+        "RELAY_DATABASE_URL": f"sqlite:///{world.directory / 'relay.db'}",
+        "RELAY_KEYRING_FILE": str(world.directory / "keyring"),
+        **{f"RELAY_{name.upper()}": str(value) for name, value in settings.items()},
+    }
+    entropy = SystemEntropy()
+    configured = load(environ)
+    lanes = Lanes(entropy, lane_max=configured.delivery_lane_max, lease_s=configured.lease_s)
+    outside = Outside(clock=MovableClock(), entropy=entropy, replicas=True)
+    gateway = Gateway(configured, make_store(configured, entropy, lanes), lanes, outside)
+    try:
+        await gateway.recover()
+        async with serving(gateway) as url:
+            beside = World(world.directory, gateway, url, world.provider, world.hooks)
+            beside.account, beside.team, beside.secrets = world.account, world.team, world.secrets
+            beside.api = beside.client(world.secrets["live key of orders"])
+            beside.admin = beside.client(world.secrets["admin key"])
+            gateway.start()
+            try:
+                yield beside
+            finally:
+                await beside.aclose()
+    finally:
+        await gateway.stop()
 
 
 @contextlib.asynccontextmanager

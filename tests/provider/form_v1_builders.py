@@ -54,6 +54,7 @@ WORK = SubmissionWork(
     mobiles=[13800131234, 13800135678],
     attempt=1,
     claim=b"",
+    lease_until_ms=0,
     category="otp",
     on_unconfirmed="hold",
     accepted_ms=0,

@@ -7,12 +7,12 @@ import httpx
 import pytest
 
 from relay.domain.errors import ConfigError
-from relay.domain.provider import Balance, BalanceUnknown, Pulled, PullFailed
+from relay.domain.provider import Balance, BalanceUnknown, NotSent, Pulled, PullFailed
 from relay.ports import Provider
 from relay.provider import PROVIDERS, find
 from relay.provider.form_v1 import FormV1
 from relay.transport import Transport
-from tests.provider.form_v1_builders import PASSWORD_MD5, account, raw
+from tests.provider.form_v1_builders import PASSWORD_MD5, account, raw, work
 from tests.transport.servers import Exchange, resolve_to, serving
 
 
@@ -145,3 +145,22 @@ def test_every_provider_that_has_a_name_is_found(name: str) -> None:
 def test_an_unknown_name_says_which_there_are() -> None:
     with pytest.raises(ConfigError, match="form_v1"):
         find("form_v9")
+
+
+async def test_nothing_is_asked_of_the_provider_by_who_may_not_any_more() -> None:
+    async def unreachable(exchange: Exchange) -> None:
+        assert await exchange.read() == b""
+        exchange.drop()
+
+    async with serving(unreachable) as server, httpx.AsyncClient(transport=Transport()) as client:
+        to, provider = account(base_url=f"http://127.0.0.1:{server.port}"), FormV1(client)
+        outcomes = (
+            await provider.send(to, work(), lambda: False),
+            await provider.pull(to, "report", lambda: False),
+            await provider.balance(to, lambda: False),
+        )
+    assert outcomes == (
+        NotSent(why="lease"),
+        PullFailed(why="lease", sent=False),
+        BalanceUnknown(code=None, why="lease"),
+    )

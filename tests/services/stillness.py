@@ -1,10 +1,12 @@
 """A clock that stands still until it is moved, and builders that several files of services and workers share."""
 
 import asyncio
+from collections.abc import Callable
 
 from relay.domain.accounts import Account
 from relay.domain.ids import AccountId, KeyId, TeamId
 from relay.domain.teams import TEAM_SCOPES, Mode, Principal, Team
+from relay.services.membership import Slots
 
 
 class StillClock:
@@ -46,6 +48,36 @@ class FixedEntropy:
 
     def jitter(self) -> float:
         return 0.5
+
+
+class Among:
+    """``Members`` of one replica among others, as the test wants it."""
+
+    shared = True
+
+    def __init__(self) -> None:
+        self.leading = True
+        self.owning = True
+        self.part: Callable[[int], int] = lambda limit: limit
+        self.since_s = float("-inf")
+
+    def claim(self) -> bytes:
+        return b"replica1 a claim"
+
+    def owns(self, claim: bytes) -> bool:
+        return self.owning
+
+    def leads(self) -> bool:
+        return self.leading
+
+    def slots(self, key: str, connections: int, starts: int) -> Slots:
+        return Slots(self.part(connections), self.part(starts))
+
+    def share(self, key: str, limit: int) -> int:
+        return self.part(limit)
+
+    def steady_since_s(self) -> float:
+        return self.since_s
 
 
 def account_of(

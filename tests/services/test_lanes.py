@@ -1,7 +1,7 @@
 from relay.domain.endpoints import DeliveryWork
 from relay.domain.ids import DeliveryId, EndpointId, EventId
 from relay.services.deliver import Lanes
-from tests.services.stillness import FixedEntropy
+from tests.services.stillness import Among, FixedEntropy
 
 ENDPOINT = EndpointId("ep_" + "1" * 32)
 WORK = DeliveryWork(
@@ -76,3 +76,56 @@ def test_a_lane_runs_one_at_a_time_until_a_success_and_after_each_failure() -> N
 
 def test_a_lease_is_as_long_as_was_said() -> None:
     assert lanes_of().lease_until_ms(1000) == 61_000
+
+
+def among_lanes() -> tuple[Lanes, Among]:
+    """Lanes of one replica among others, which knows the endpoint."""
+    lanes, among = lanes_of(), Among()
+    lanes.members = among
+    lanes.of(ENDPOINT).max_in_flight = 4
+    return lanes, among
+
+
+def test_a_lane_is_as_wide_as_this_processs_share_of_the_endpoint() -> None:
+    lanes, among = among_lanes()
+    lane = lanes.of(ENDPOINT)
+    lane.ended(delivered=True)
+    among.part = lambda limit: limit // 2
+
+    assert (lane.width, lane.room()) == (2, 2)
+    lane.ceiling = 1
+    assert lane.width == 1
+
+
+def test_a_delivery_that_others_must_make_is_left_to_them() -> None:
+    lanes, among = among_lanes()
+    among.part = lambda limit: 0
+
+    assert (lanes.takes(ENDPOINT), lanes.of(ENDPOINT).room(), lanes.turned_away) == (False, 0, False)
+    among.part = lambda limit: 1
+    assert lanes.takes(ENDPOINT)
+
+
+def test_among_others_an_endpoint_that_is_not_known_yet_is_left_in_the_store_and_looked_up() -> None:
+    lanes, _ = among_lanes()
+    other = EndpointId("ep_" + "2" * 32)
+
+    assert (lanes.takes(other), lanes.turned_away) == (False, True)
+    assert lanes.of(other).room() == 0
+
+
+def test_every_delivery_that_is_handed_over_has_a_claim_of_the_process() -> None:
+    lanes = lanes_of()
+
+    one, two = lanes.claim, lanes.claim
+    assert (one == two, one[:8] == two[:8], lanes.members.owns(one)) == (False, True, True)
+
+
+def test_closed_lanes_hand_over_what_waits_and_take_nothing_more() -> None:
+    lanes = lanes_of()
+    lanes.of(ENDPOINT).waiting.extend([WORK, WORK])
+
+    assert lanes.close() == [WORK, WORK]
+    assert lanes.close() == []
+    assert not lanes.takes(ENDPOINT)
+    assert not lanes.takes(EndpointId("ep_" + "2" * 32))

@@ -108,6 +108,29 @@ def test_never_more_than_the_rate_begins_in_any_window_however_late(
         assert first_s - starts[index - window.most] >= window.period_s - 1e-9
 
 
+@given(changes=st.lists(st.tuples(st.floats(0, 1.5), st.integers(0, 6), st.integers(0, 6)), max_size=60), per_s=rates)
+def test_two_that_hand_parts_of_a_rate_to_each_other_keep_it_together(
+    changes: list[tuple[float, int, int]], per_s: float
+) -> None:
+    whole = Window.starts(per_s)
+    windows = [Window(per_s), Window(per_s)]
+    now_s = 1000.0
+    windows[0].allot(whole, now_s)
+    windows[1].allot(0, now_s)
+    starts: list[float] = []
+    for pause_s, part, number in changes:
+        now_s += pause_s
+        first = min(part, whole)
+        # Who loses hears of it first.
+        for window, most in sorted(zip(windows, (first, whole - first), strict=True), key=lambda pair: pair[1]):
+            window.allot(most, now_s)
+        for window in windows:
+            starts += [now_s for _ in range(number) if window.take(now_s)]
+
+    for index, later_s in enumerate(starts[whole:], whole):
+        assert later_s - starts[index - whole] >= windows[0].period_s - 1e-9
+
+
 def test_a_team_without_a_limit_is_not_counted() -> None:
     assert TeamRates(StillClock()).take(team_of()) is None
 

@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.services.membership import Alone
 from relay.services.slots import ARRIVAL_S, Gate, Gates
-from tests.services.stillness import StillClock, account_of
+from tests.services.stillness import Among, FixedEntropy, StillClock, account_of
 
 
 def test_a_start_takes_a_connection_until_it_ends() -> None:
@@ -74,7 +75,7 @@ def test_a_start_counts_from_when_it_begins_not_from_when_it_was_made_ready() ->
 
 
 def test_an_account_has_one_gate_which_takes_over_changed_limits() -> None:
-    gates, account = Gates(StillClock()), account_of()
+    gates, account = Gates(StillClock(), Alone(FixedEntropy())), account_of()
     gate = gates.of(account)
     gate.take()
     gate.take()
@@ -84,3 +85,45 @@ def test_an_account_has_one_gate_which_takes_over_changed_limits() -> None:
     assert again is gate
     assert gate.take()
     assert gates.of(account_of(2)) is not gate
+
+
+def test_a_gate_lets_through_this_processs_share_and_nothing_without_one() -> None:
+    among, account = Among(), msgspec.structs.replace(account_of(), connections=4)
+    gates = Gates(StillClock(), among)
+    among.part = lambda limit: limit // 2
+
+    gate = gates.of(account)
+    assert [gate.take() for _ in range(3)] == [True, True, False]
+
+    among.part = lambda limit: 0
+    gate = gates.of(account)
+    assert (gate.take(), gate.wait_s(), gate.running) == (False, None, 2)
+    gate.give_back()
+    gate.give_back()
+    assert not gate.take()
+
+
+def test_what_a_share_gains_of_the_rate_may_be_used_a_period_after_it_was_gained() -> None:
+    clock, among = StillClock(), Among()
+    gates, account = Gates(clock, among), msgspec.structs.replace(account_of(), connections=100, requests_per_s=4.0)
+    among.part = lambda limit: limit // 2
+    gate = gates.of(account)
+    clock.move(5.0)
+
+    among.part, among.since_s = lambda limit: limit, clock.monotonic_s()
+    clock.move(0.5)
+    gates.of(account)
+
+    assert [gate.take() for _ in range(3)] == [True, True, False]
+    clock.move(0.5 + ARRIVAL_S + 1e-3)
+    assert [gate.take() for _ in range(3)] == [True, True, False]
+
+
+def test_an_account_that_is_new_to_a_replica_may_have_been_used_by_another_until_its_share_came() -> None:
+    clock, among = StillClock(), Among()
+    among.since_s = clock.monotonic_s()
+    gate = Gates(clock, among).of(account_of())
+
+    assert not gate.take()
+    clock.move(1.0 + ARRIVAL_S + 1e-3)
+    assert gate.take()

@@ -10,10 +10,12 @@ from relay.domain.errors import StoreError, StoreUnavailable
 from relay.domain.ids import MessageId, SubmissionId, TeamId
 from relay.domain.messages import SubmissionWork
 from relay.domain.provider import Accepted, NotSent, SendOutcome, Unconfirmed
-from relay.ports import FinishedSubmission, Provider, Store, StoredEffects
+from relay.domain.times import LATEST_MS
+from relay.ports import FinishedSubmission, MaySend, Provider, Store, StoredEffects, always
 from relay.services.accounts import AccountBook
+from relay.services.membership import Alone, Members
 from relay.services.submit import Submit
-from tests.services.stillness import FixedEntropy, StillClock, account_of
+from tests.services.stillness import Among, FixedEntropy, StillClock, account_of
 
 WORK = SubmissionWork(
     id=SubmissionId("sub_" + "1" * 32),
@@ -25,6 +27,7 @@ WORK = SubmissionWork(
     mobiles=[13800131234],
     attempt=1,
     claim=b"claim",
+    lease_until_ms=LATEST_MS,
     category="notice",
     on_unconfirmed="hold",
     accepted_ms=0,
@@ -65,9 +68,11 @@ class Answers:
         self._clock = clock
         self._outcome = outcome
         self.sent = 0
+        self.may_send: MaySend = always
 
-    async def send(self, account: Account, work: SubmissionWork) -> SendOutcome:
+    async def send(self, account: Account, work: SubmissionWork, may_send: MaySend = always) -> SendOutcome:
         self.sent += 1
+        self.may_send = may_send
         self._clock.move(0.2)
         return self._outcome
 
@@ -88,13 +93,16 @@ async def attempt(
     work: SubmissionWork = WORK,
     account: Account | None = None,
     error: Exception | None = None,
+    members: Members | None = None,
 ) -> Attempted:
     clock = StillClock()
     store = Away(account or account_of(), failures, error)
     provider = Answers(clock, outcome)
     book = AccountBook(cast(Store, store), clock, sandbox_for_live=False)
     await book.refresh()
-    submit = Submit(cast(Store, store), cast(Provider, provider), book, clock, FixedEntropy())
+    submit = Submit(
+        cast(Store, store), cast(Provider, provider), book, members or Alone(FixedEntropy()), clock, FixedEntropy()
+    )
     done = await submit.attempt(work)
     return Attempted(store, provider, clock, done.seconds)
 
@@ -148,3 +156,35 @@ async def test_only_the_caller_or_the_account_allows_to_send_again(
 async def test_an_account_that_is_gone_is_an_error_and_nothing_is_sent() -> None:
     with pytest.raises(LookupError):
         await attempt(ACCEPTED, account=account_of(2))
+
+
+async def test_what_is_not_ours_any_more_is_not_sent_and_its_claim_decides_what_becomes_of_it() -> None:
+    among = Among()
+    among.owning = False
+
+    done = await attempt(ACCEPTED, members=among)
+
+    assert [finish["outcome"] for finish in done.store.finished] == [NotSent(why="lease")]
+    assert done.provider.sent == 0
+
+
+async def test_what_comes_after_its_lease_is_not_sent() -> None:
+    now_ms = StillClock().now_ms()
+
+    done = await attempt(ACCEPTED, work=msgspec.structs.replace(WORK, lease_until_ms=now_ms))
+    assert (done.provider.sent, done.store.finished[0]["outcome"]) == (0, NotSent(why="lease"))
+
+    done = await attempt(ACCEPTED, work=msgspec.structs.replace(WORK, lease_until_ms=now_ms + 1))
+    assert done.provider.sent == 1
+
+
+async def test_the_provider_is_given_the_same_question_for_the_first_byte() -> None:
+    among = Among()
+    done = await attempt(ACCEPTED, members=among)
+
+    assert done.provider.may_send()
+    among.owning = False
+    assert not done.provider.may_send()
+    among.owning = True
+    done.clock.ms = LATEST_MS
+    assert not done.provider.may_send()

@@ -25,6 +25,7 @@ def view_of(*statuses: RecipientStatus) -> MessageView:
         id=MESSAGE,
         status=statuses[0],
         text="hello",
+        erased=False,
         to_count=len(statuses),
         segments=1,
         units=len(statuses),

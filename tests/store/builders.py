@@ -187,8 +187,10 @@ def draft(team_id: TeamId, submissions: Sequence[SubmissionDraft], **changes: An
     return msgspec.structs.replace(made, **changes)
 
 
-def work_of(message: MessageDraft, index: int = 0, *, attempt: int = 1, claim: bytes = CLAIM) -> SubmissionWork:
-    """What a process that stored this message as ``submitting`` works on."""
+def work_of(
+    message: MessageDraft, index: int = 0, *, attempt: int = 1, claim: bytes = CLAIM, taken_ms: int | None = None
+) -> SubmissionWork:
+    """What a process that took this message at ``taken_ms`` (None: when it was created) works on."""
     part = message.submissions[index]
     return SubmissionWork(
         id=part.id,
@@ -200,6 +202,7 @@ def work_of(message: MessageDraft, index: int = 0, *, attempt: int = 1, claim: b
         mobiles=sorted(part.mobiles),
         attempt=attempt,
         claim=claim,
+        lease_until_ms=(message.created_ms if taken_ms is None else taken_ms) + LEASE_MS,
         category=message.category,
         on_unconfirmed=message.on_unconfirmed,
         accepted_ms=message.created_ms,

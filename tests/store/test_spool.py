@@ -18,11 +18,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.domain.errors import StoreInUse, StoreUnavailable
+from relay.domain.errors import SpoolUnavailable, StoreInUse, StoreUnavailable
 from relay.domain.ids import AccountId, RawId
 from relay.domain.provider import RawBody
 from relay.ports import PendingRaw
-from relay.store.spool import Spool
+from relay.store.spool import BATCH_BODIES, BATCH_BYTES, Spool
 from relay.store.spool_frames import read_frames, write_frame
 
 MARKER = b"\x01marker\xff"
@@ -55,9 +55,10 @@ async def spool(directory: Path, **options: Any) -> AsyncIterator[Spool]:
         await made.close()
 
 
-def collect(into: list[PendingRaw]) -> Callable[[PendingRaw], Awaitable[None]]:
-    async def apply(each: PendingRaw) -> None:
-        into.append(each)
+def collect(into: list[PendingRaw]) -> Callable[[list[PendingRaw]], Awaitable[tuple[()]]]:
+    async def apply(items: list[PendingRaw]) -> tuple[()]:
+        into.extend(items)
+        return ()
 
     return apply
 
@@ -76,6 +77,10 @@ def segments(directory: Path) -> list[Path]:
 
 def corrupt(directory: Path) -> list[Path]:
     return sorted(directory.glob("*.corrupt"))
+
+
+def refused(directory: Path) -> list[Path]:
+    return sorted(directory.glob("*.refused"))
 
 
 async def filled(directory: Path, count: int, **options: Any) -> None:
@@ -112,10 +117,11 @@ async def test_bodies_that_come_during_a_replay_are_part_of_it(tmp_path: Path) -
     async with spool(tmp_path) as there:
         await there.append(item(0))
 
-        async def apply(each: PendingRaw) -> None:
-            found.append(each)
+        async def apply(items: list[PendingRaw]) -> tuple[()]:
+            found.extend(items)
             if len(found) < 5:
                 await there.append(item(len(found)))
+            return ()
 
         assert await there.replay(apply) == 5
         assert there.depth == 0
@@ -133,10 +139,11 @@ async def test_a_replay_that_fails_goes_on_with_the_same_body(tmp_path: Path) ->
     await filled(tmp_path, 4, segment_bytes=1)
     found: list[PendingRaw] = []
 
-    async def apply(each: PendingRaw) -> None:
+    async def apply(items: list[PendingRaw]) -> tuple[()]:
         if len(found) == 2:
             raise StoreUnavailable("still away")
-        found.append(each)
+        found.extend(items)
+        return ()
 
     async with spool(tmp_path) as there:
         for _ in range(2):
@@ -148,7 +155,7 @@ async def test_a_replay_that_fails_goes_on_with_the_same_body(tmp_path: Path) ->
 
 
 async def test_an_error_of_the_applier_is_not_taken_for_the_spools(tmp_path: Path) -> None:
-    async def apply(each: PendingRaw) -> None:
+    async def apply(items: list[PendingRaw]) -> tuple[()]:
         raise OSError("not ours")
 
     await filled(tmp_path, 1)
@@ -177,10 +184,11 @@ async def test_closing_in_a_replay_waits_for_the_body_that_is_applied_and_marks_
     started, go_on = asyncio.Event(), asyncio.Event()
     found: list[PendingRaw] = []
 
-    async def apply(each: PendingRaw) -> None:
+    async def apply(items: list[PendingRaw]) -> tuple[()]:
         started.set()
         await go_on.wait()
-        found.append(each)
+        found.extend(items)
+        return ()
 
     there = Spool(tmp_path)
     await there.start()
@@ -305,7 +313,7 @@ async def test_a_failed_fsync_refuses_the_body_and_never_uses_that_file_again(
         await there.append(item(0))
         disk.fails = True
         outcomes = await asyncio.gather(*(there.append(item(n)) for n in (1, 2)), return_exceptions=True)
-        assert [type(outcome) for outcome in outcomes] == [StoreUnavailable, StoreUnavailable]
+        assert [type(outcome) for outcome in outcomes] == [SpoolUnavailable, SpoolUnavailable]
         assert there.depth == 1
         disk.fails = False
         await there.append(item(3))
@@ -322,7 +330,7 @@ async def test_a_mark_that_cannot_be_written_does_not_apply_the_body_again(tmp_p
         with pytest.raises(StoreUnavailable):
             await there.replay(collect(found))
         disk.fails = False
-        assert await there.replay(collect(found)) == 1
+        assert await there.replay(collect(found)) == 0
     assert numbers(found) == [0, 1]
 
 
@@ -380,7 +388,7 @@ async def test_damage_is_set_aside_once_though_the_replay_is_interrupted(tmp_pat
     await filled(tmp_path, 3)
     spoil(segments(tmp_path)[0], 100)
 
-    async def fail(each: PendingRaw) -> None:
+    async def fail(items: list[PendingRaw]) -> tuple[()]:
         raise StoreUnavailable("away")
 
     for _ in range(2):
@@ -454,7 +462,7 @@ import asyncio, sys
 from pathlib import Path
 import msgspec
 from relay.ports import PendingRaw
-from relay.store.spool import Spool
+from relay.store.spool import BATCH_BODIES, BATCH_BYTES, Spool
 
 async def main():
     item = msgspec.msgpack.decode(bytes.fromhex(sys.argv[2]), type=PendingRaw)
@@ -490,3 +498,138 @@ async def test_what_was_acknowledged_before_a_kill_comes_back(tmp_path: Path) ->
     assert acknowledged <= set(found)
     assert len(found) == len(set(found))
     assert corrupt(tmp_path / "spool") == []
+
+
+# -- what is applied together ----------------------------------------------------------------------------------------
+
+
+async def test_a_replay_gives_out_a_bounded_number_of_bodies_and_bytes_at_a_time(tmp_path: Path) -> None:
+    sizes: list[int] = []
+
+    async def apply(items: list[PendingRaw]) -> tuple[()]:
+        sizes.append(len(items))
+        return ()
+
+    async with spool(tmp_path) as there:
+        await asyncio.gather(*(there.append(item(number)) for number in range(BATCH_BODIES + 20)))
+        for number in range(4):
+            await there.append(item(number, b"x" * (BATCH_BYTES // 2)))
+        await there.replay(apply)
+
+    assert sizes == [BATCH_BODIES, 22, 2]
+
+
+async def test_bodies_wait_from_the_call_until_they_are_applied(tmp_path: Path) -> None:
+    waited: list[bool] = []
+    async with spool(tmp_path) as there:
+
+        async def apply(items: list[PendingRaw]) -> tuple[()]:
+            waited.append(there.waiting)
+            return ()
+
+        waited.append(there.waiting)
+        appending = there.append(item(0))
+        waited.append(there.waiting)
+        await appending
+        waited.append(there.waiting)
+        await there.replay(apply)
+        waited.append(there.waiting)
+    assert waited == [False, True, True, True, False]
+
+
+async def test_a_turn_comes_when_a_replay_that_gets_on_has_applied_the_last_bodies(tmp_path: Path) -> None:
+    turns: list[asyncio.Task[bool]] = []
+
+    async def apply(items: list[PendingRaw]) -> tuple[()]:
+        turns.append(asyncio.create_task(there.turn(60.0)))
+        await asyncio.sleep(0)
+        return ()
+
+    async with spool(tmp_path) as there:
+        assert await there.turn(60.0)
+        await asyncio.gather(*(there.append(item(number)) for number in range(2 * BATCH_BODIES + 1)))
+        assert not await there.turn(60.0)  # nobody applies them
+        await there.replay(apply)
+        # The first time nothing had been applied yet, the second time there was more than a little left.
+        assert await asyncio.wait_for(asyncio.gather(*turns), 5) == [False, False, True]
+
+
+async def test_a_turn_does_not_come_when_the_last_bodies_fail_or_take_too_long(tmp_path: Path) -> None:
+    turns: list[asyncio.Task[bool]] = []
+
+    async def apply(items: list[PendingRaw]) -> tuple[()]:
+        if len(items) == BATCH_BODIES:
+            return ()
+        assert not await there.turn(0.01)
+        turns.append(asyncio.create_task(there.turn(60.0)))
+        await asyncio.sleep(0)
+        raise StoreUnavailable("away")
+
+    async with spool(tmp_path) as there:
+        await asyncio.gather(*(there.append(item(number)) for number in range(BATCH_BODIES + 1)))
+        with pytest.raises(StoreUnavailable):
+            await there.replay(apply)
+        assert await asyncio.wait_for(asyncio.gather(*turns), 5) == [False]
+
+
+async def test_bodies_that_cannot_be_written_do_not_wait(tmp_path: Path) -> None:
+    disk = BadDisk()
+    async with spool(tmp_path, fsync=disk.fsync) as there:
+        disk.fails = True
+        with pytest.raises(SpoolUnavailable):
+            await there.append(item(0))
+        assert not there.waiting
+
+
+async def test_bodies_that_cannot_be_read_hold_nobody_up_until_they_can(tmp_path: Path) -> None:
+    found: list[PendingRaw] = []
+    async with spool(tmp_path) as there:
+        await there.append(item(0))
+        path = segments(tmp_path)[0]
+        away = path.rename(tmp_path / "away")
+        with pytest.raises(SpoolUnavailable):
+            await there.replay(collect(found))
+        assert (there.waiting, there.depth) == (False, 1)
+        away.rename(path)
+        assert await there.replay(collect(found)) == 1
+    assert numbers(found) == [0]
+
+
+async def test_a_body_that_can_never_be_applied_is_set_aside_and_holds_nobody_up(tmp_path: Path) -> None:
+    found: list[PendingRaw] = []
+
+    async def apply(items: list[PendingRaw]) -> list[RawId]:
+        found.extend(items)
+        return [items[1].id]
+
+    async with spool(tmp_path) as there:
+        for number in range(3):
+            await there.append(item(number))
+        assert await there.replay(apply) == 2
+        assert (there.set_aside, there.depth) == (1, 0)
+    assert numbers(found) == [0, 1, 2]
+    (path,) = refused(tmp_path)
+    marker = bytes.fromhex(path.name[11:27])
+    assert path.read_bytes() == write_frame(marker, item(1))
+    assert path.stat().st_mode & 0o077 == 0
+    assert await replayed(tmp_path) == []
+
+
+async def test_a_body_that_cannot_be_set_aside_is_given_again(tmp_path: Path) -> None:
+    disk = BadDisk()
+    await filled(tmp_path, 2)
+    found: list[PendingRaw] = []
+
+    async def apply(items: list[PendingRaw]) -> list[RawId]:
+        found.extend(items)
+        return [items[0].id]
+
+    async with spool(tmp_path, fsync=disk.fsync) as there:
+        disk.fails = True
+        with pytest.raises(SpoolUnavailable):
+            await there.replay(apply)
+        assert there.depth == 2
+        disk.fails = False
+        assert await there.replay(apply) == 1
+    assert numbers(found) == [0, 1, 0, 1]
+    assert len(refused(tmp_path)) == 1

@@ -37,7 +37,14 @@ def use_everything(metrics: Metrics) -> None:
     metrics.delivery_attempted("delivered", 0.02, 0.03)
     metrics.queue("deliveries", 12, 1.5)
     metrics.spool(1, 200, 3.0)
+    metrics.spool_replayed(100)
+    metrics.spool_replay_failed()
+    metrics.spool_set_aside(2)
     metrics.loop_restarted("deliver")
+    metrics.membership(3, leads=True)
+    metrics.beat_failed()
+    metrics.lease_lost("submission")
+    metrics.retired("events", 500, 12.5)
 
 
 def test_every_method_moves_its_metric(metrics: Metrics) -> None:
@@ -64,7 +71,15 @@ def test_every_method_moves_its_metric(metrics: Metrics) -> None:
     assert value(metrics, "relay_spool_bodies") == 1
     assert value(metrics, "relay_spool_bytes") == 200
     assert value(metrics, "relay_spool_oldest_age_seconds") == 3.0
+    assert value(metrics, "relay_spool_replayed_total") == 100
+    assert value(metrics, "relay_spool_replay_failures_total") == 1
+    assert value(metrics, "relay_spool_set_aside_total") == 2
     assert value(metrics, "relay_loop_restarts_total", loop="deliver") == 1
+    assert (value(metrics, "relay_replicas"), value(metrics, "relay_leader")) == (3, 1)
+    assert value(metrics, "relay_beat_failures_total") == 1
+    assert value(metrics, "relay_leases_lost_total", work="submission") == 1
+    assert value(metrics, "relay_retention_rows_total", kind="events") == 500
+    assert value(metrics, "relay_retention_lag_seconds", kind="events") == 12.5
 
 
 def test_both_expositions_parse_and_every_metric_has_a_help(metrics: Metrics) -> None:
@@ -122,6 +137,18 @@ def test_an_account_that_becomes_postpaid_leaves_no_stale_balance(metrics: Metri
 
     (sample,) = scrape(metrics)["relay_account_balance_sms"].samples
     assert (sample.labels, sample.value) == ({"account": "main", "payment": "postpaid"}, -3.5)
+
+
+def test_a_process_that_asks_no_more_tells_no_balance(metrics: Metrics) -> None:
+    metrics.balance("main", "5", prepaid=True)
+    metrics.balance("other", "5", prepaid=False)
+
+    metrics.forget_balances()
+    metrics.forget_balances()
+
+    assert scrape(metrics)["relay_account_balance_sms"].samples == []
+    metrics.balance("main", "7", prepaid=True)
+    assert value(metrics, "relay_account_balance_sms", account="main", payment="prepaid") == 7
 
 
 def test_a_balance_that_is_no_number_changes_nothing(metrics: Metrics) -> None:

@@ -18,6 +18,7 @@ from relay.domain.errors import NothingSent, NothingSentWhy
 from relay.domain.ids import EndpointId, TeamId
 from relay.domain.times import to_ms
 from relay.ports import Poster, PostResult
+from relay.transport import Transport
 from relay.webhooks import EgressPolicy, WebhookPoster
 from relay.webhooks.signing import verify
 
@@ -446,6 +447,17 @@ async def test_a_cancelled_post_is_cancelled_and_hangs_up() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         await asyncio.wait_for(there.hung_up.wait(), PATIENT_S)
+
+
+async def test_what_is_not_ours_any_more_is_not_posted_and_is_no_attempt() -> None:
+    async def unreachable(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        assert await reader.read() == b""
+        return False
+
+    async with receiver(unreachable) as there, posting(Transport()) as poster:
+        with pytest.raises(NothingSent) as caught:
+            await poster.post(endpoint(there.url), "evt_1", BODY, NOW_S, PATIENT_S, lambda: False)
+    assert caught.value.why == "lease"
 
 
 async def test_a_mistake_of_ours_is_not_taken_for_the_receivers() -> None:

@@ -14,12 +14,15 @@ from relay.domain.errors import StoreUnavailable
 from relay.domain.ids import AccountId, MessageId, SubmissionId, TeamId
 from relay.domain.messages import SubmissionWork
 from relay.domain.provider import Accepted, BodyKind, NotSent, Refused, SendOutcome, Unconfirmed
-from relay.ports import FinishedSubmission, Provider, Store, StoredEffects
+from relay.domain.times import LATEST_MS
+from relay.ports import FinishedSubmission, Hints, MaySend, Provider, Store, StoredEffects, always
 from relay.services.accounts import AccountBook
+from relay.services.membership import Alone
 from relay.services.pull import Pull, PullResult
 from relay.services.slots import Gates
 from relay.services.submit import Submit
 from relay.telemetry.metrics import Metrics
+from relay.workers.hints import Silent
 from relay.workers.pull import PullWorker
 from relay.workers.submit import SubmitWorker, describe
 from tests.services.stillness import FixedEntropy, StillClock, account_of
@@ -39,6 +42,7 @@ def work_of(number: int) -> SubmissionWork:
         mobiles=[13800131234],
         attempt=1,
         claim=b"claim",
+        lease_until_ms=LATEST_MS,
         category="notice",
         on_unconfirmed="hold",
         accepted_ms=0,
@@ -85,7 +89,7 @@ class Provided:
         self.sent: list[SubmissionId] = []
         self.let = asyncio.Event()
 
-    async def send(self, account: Account, work: SubmissionWork) -> SendOutcome:
+    async def send(self, account: Account, work: SubmissionWork, may_send: MaySend = always) -> SendOutcome:
         self.sent.append(work.id)
         await self.let.wait()
         return Accepted(task_id=None, code="00", message=None)
@@ -101,22 +105,23 @@ class Workshop(msgspec.Struct, frozen=True):
     settled: list[MessageId]
 
 
-async def workshop_of(waiting: int) -> Workshop:
-    clock = StillClock()
+async def workshop_of(waiting: int, hints: Hints | None = None) -> Workshop:
+    clock, members = StillClock(), Alone(FixedEntropy())
     store, provider, settled = Queue(waiting, clock), Provided(), list[MessageId]()
     book = AccountBook(cast(Store, store), clock, sandbox_for_live=False)
     await book.refresh()
     worker = SubmitWorker(
         cast(Store, store),
-        Submit(cast(Store, store), cast(Provider, provider), book, clock, FixedEntropy()),
+        Submit(cast(Store, store), cast(Provider, provider), book, members, clock, FixedEntropy()),
         book,
-        Gates(clock),
+        Gates(clock, members),
+        members,
         clock,
-        FixedEntropy(),
         Metrics(),
         lease_s=60.0,
         set_going=lambda effects: None,
         settled=settled.append,
+        hints=hints or Silent(),
     )
     return Workshop(worker, store, provider, clock, settled)
 
@@ -199,12 +204,15 @@ class Pulls:
         self._outcomes = outcomes
         self.made: list[tuple[BodyKind, float]] = []
         self.running: set[BodyKind] = set()
+        self.answered = asyncio.Event()
+        self.answered.set()
 
     async def once(self, account: Account, kind: BodyKind) -> PullResult:
         assert kind not in self.running, "two at once"
         self.running.add(kind)
         self.made.append((kind, self._clock.monotonic_s()))
         await asyncio.sleep(0)
+        await self.answered.wait()
         self.running.discard(kind)
         outcomes = self._outcomes.get(kind, [])
         outcome: Any = outcomes.pop(0) if outcomes else "empty"
@@ -216,7 +224,7 @@ class Pulls:
 async def pulling(clock: StillClock, pulls: Pulls, account: Account) -> PullWorker:
     book = AccountBook(cast(Store, OneAccount(account)), clock, sandbox_for_live=False)
     await book.refresh()
-    return PullWorker(cast(Pull, pulls), book, clock, Metrics())
+    return PullWorker(cast(Pull, pulls), book, Alone(FixedEntropy()), clock, Metrics())
 
 
 class OneAccount:
@@ -245,6 +253,24 @@ async def test_pulls_follow_each_other_while_rows_come_and_then_wait_for_their_i
     times = [made_s for _, made_s in pulls.made[:7]]
     waited = [later_s - earlier_s >= 30 for earlier_s, later_s in pairwise(times)]
     assert waited == [False, False, True, False, True, False]
+
+
+async def test_a_drain_waits_for_the_pull_that_was_asked_for_and_asks_for_no_more() -> None:
+    clock = StillClock()
+    pulls = Pulls(clock, report=["rows", "rows"])
+    worker = await pulling(clock, pulls, msgspec.structs.replace(account_of(), pull_inbound=False))
+    pulls.answered.clear()
+    running = asyncio.create_task(worker.run())
+    await ticks(lambda: len(pulls.made) == 1)
+
+    assert await worker.drain(0.01) == 1
+    draining = asyncio.create_task(worker.drain(5.0))
+    await asyncio.sleep(0)
+    pulls.answered.set()
+
+    assert await draining == 0
+    await asyncio.wait_for(running, 5)
+    assert (len(pulls.made), pulls.running) == (1, set())
 
 
 async def test_inbound_messages_are_pulled_every_third_interval() -> None:

@@ -55,6 +55,14 @@ async def test_a_store_that_is_away_is_a_warning_without_a_traceback() -> None:
     assert await run(Loop(clock, StoreUnavailable("locked")), clock, Metrics()) == ["loop.store_unavailable"]
 
 
+async def test_a_store_that_was_away_for_long_is_asked_again_soon() -> None:
+    clock = StillClock()
+
+    await run(Loop(clock, *[StoreUnavailable("locked")] * 7), clock, Metrics())
+
+    assert clock.slept == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0]
+
+
 async def test_a_loop_that_ran_long_is_started_again_after_the_first_pause() -> None:
     clock = StillClock()
 

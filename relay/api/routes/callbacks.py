@@ -3,10 +3,12 @@
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import structlog
+
 from relay.api.call import Call
 from relay.api.exchange import Answer
 from relay.api.operations import Operation, Respond
-from relay.domain.errors import AddressNotAllowed, NotFound, StoreUnavailable
+from relay.domain.errors import AddressNotAllowed, NotFound, SpoolUnavailable, StoreUnavailable
 from relay.domain.provider import BodyKind, RawBody
 
 # provider/contract.md 1: "must be answered HTTP 200"; the body is what the provider itself answers on success.
@@ -40,6 +42,13 @@ def _receiver(kind: BodyKind) -> Callable[[Call], Awaitable[Answer]]:
         except AddressNotAllowed:
             metrics.callback_received(kind, "address_not_allowed")
             raise
+        except SpoolUnavailable:
+            metrics.callback_received(kind, "refused")
+            # It does not come again: worth an alarm, and all that may be told of it.
+            structlog.get_logger("relay").error(
+                "callback.refused", request_id=call.exchange.request_id, kind=kind, body_bytes=len(body)
+            )
+            raise
         except StoreUnavailable:
             metrics.callback_received(kind, "unavailable")
             raise
@@ -63,7 +72,8 @@ def _operations(kind: BodyKind) -> list[Operation]:
             path=f"/callbacks/{{token}}/{kind}",
             tag="Callbacks",
             summary=_SUMMARIES[kind] + ("" if method == "POST" else " in the query string"),
-            description="Called by the provider. 200 means that the raw bytes are stored durably, whatever they are.",
+            description="Called by the provider. 200 means that the raw bytes are stored durably, whatever they are; "
+            "503 that neither the database nor the local disk could be written. Taken while the replica drains, too.",
             scope=None,
             run=run,
             any_body=True,

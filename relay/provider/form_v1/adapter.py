@@ -24,6 +24,7 @@ from relay.domain.provider import (
     ReportRow,
     SendOutcome,
 )
+from relay.ports import MaySend, always
 from relay.provider.form_v1.balance import read_balance
 from relay.provider.form_v1.outcomes import Fault, Reply, decide, read_retry_after
 from relay.provider.form_v1.reading import read_pulled, read_pushed
@@ -55,7 +56,7 @@ class FormV1:
         self._client = client
         self._now_s = now_s
 
-    async def send(self, account: Account, work: SubmissionWork) -> SendOutcome:
+    async def send(self, account: Account, work: SubmissionWork, may_send: MaySend = always) -> SendOutcome:
         """Submit once; the outcome is decided in ``outcomes.decide``."""
         # Our mobiles are digits and our taskId is hexadecimal: only the text and the extension need quoting.
         fields = [
@@ -65,25 +66,25 @@ class FormV1:
         ]
         if work.extension:
             fields.append(f"&extNo={_quote(work.extension)}")
-        heard = await self._call(account, _SEND, fields, _MOST_ANSWER_BYTES)
+        heard = await self._call(account, _SEND, fields, _MOST_ANSWER_BYTES, may_send)
         return decide(account.codes, work, heard.evidence)
 
-    async def pull(self, account: Account, kind: str) -> Pulled | PullFailed:
+    async def pull(self, account: Account, kind: str, may_send: MaySend = always) -> Pulled | PullFailed:
         """Drain what waits upstream.
 
         Decision: a body that broke off is handed over as far as it came, because its rows exist nowhere else any more;
         broken JSON reads as unreadable, so it ends in the quarantine as well as in the rows that could be saved.
         """
-        heard = await self._call(account, _MO if kind == "mo" else _REPORT, (), _MOST_PULLED_BYTES)
+        heard = await self._call(account, _MO if kind == "mo" else _REPORT, (), _MOST_PULLED_BYTES, may_send)
         if heard.fault is None or heard.body:
             return Pulled(body=bytes(heard.body), content_type=heard.content_type, http_status=heard.status)
         if isinstance(heard.fault, NothingSent):
             return PullFailed(why=heard.fault.why, sent=False)
         return PullFailed(why=_lost(heard.fault), sent=True)
 
-    async def balance(self, account: Account) -> Balance | BalanceUnknown:
+    async def balance(self, account: Account, may_send: MaySend = always) -> Balance | BalanceUnknown:
         """Ask for the balance."""
-        heard = await self._call(account, _BALANCE, (), _MOST_ANSWER_BYTES)
+        heard = await self._call(account, _BALANCE, (), _MOST_ANSWER_BYTES, may_send)
         return read_balance(heard.evidence)
 
     def read_reports(self, raw: RawBody) -> Reading[ReportRow]:
@@ -94,11 +95,15 @@ class FormV1:
         """Decode a pushed or pulled body of inbound messages. Total, like ``read_reports``."""
         return read_pulled(raw, INBOUND) if raw.source == "pull" else read_pushed(raw, INBOUND)
 
-    async def _call(self, account: Account, path: str, fields: Iterable[str], most_bytes: int) -> "_Heard":
+    async def _call(
+        self, account: Account, path: str, fields: Iterable[str], most_bytes: int, may_send: MaySend
+    ) -> "_Heard":
         """One POST within ``account.timeout_s`` altogether; reading stops once ``most_bytes`` have come."""
         request = self._build(account, path, fields)
         if isinstance(request, NothingSent):
             return _Heard(fault=request)
+        # For our transport, which alone knows when the first byte goes.
+        request.extensions["may_write"] = may_send
         heard = _Heard()
         try:
             async with asyncio.timeout(account.timeout_s):

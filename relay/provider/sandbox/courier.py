@@ -107,7 +107,10 @@ class Courier:
     async def _post(self, callback: Callback) -> int | None:
         sandbox = self._sandbox
         if self._client is None:
-            limits = httpx.Limits(max_connections=sandbox.settings.callbacks_in_flight + 4)
+            limits = httpx.Limits(
+                max_connections=sandbox.settings.callbacks_in_flight + 4,
+                keepalive_expiry=sandbox.settings.callback_keep_alive_s,
+            )
             timeout = httpx.Timeout(sandbox.settings.callback_timeout_s)
             self._client = httpx.AsyncClient(trust_env=False, limits=limits, timeout=timeout)
         at_s, started = sandbox.now_s(), perf_counter()

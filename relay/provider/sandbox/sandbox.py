@@ -24,8 +24,9 @@ ApiCall = Literal["send", "report", "mo", "queryBalance"]
 class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Of the whole sandbox: how late reports come, rows per pull, and the bounds of memory and of callbacks at once.
 
-    ``ledger_recipients`` bounds the ledger and each account's queues; like ``callbacks_in_flight`` and
-    ``callback_timeout_s`` (each of connect, write and read) it is read at the start only.
+    ``ledger_recipients`` bounds the ledger and each account's queues; like ``callbacks_in_flight``,
+    ``callback_timeout_s`` (each of connect, write and read) and ``callback_keep_alive_s`` (how long an idle connection
+    serves for the next callback) it is read at the start only.
     """
 
     report_delay_ms: Annotated[int, msgspec.Meta(ge=0)] = 50
@@ -33,6 +34,7 @@ class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     ledger_recipients: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000
     callbacks_in_flight: Annotated[int, msgspec.Meta(ge=1)] = 16
     callback_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 10.0
+    callback_keep_alive_s: Annotated[float, msgspec.Meta(ge=0)] = 5.0
 
 
 class Sandbox:

@@ -30,7 +30,7 @@ class Readers:
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
             f"SET LOCAL statement_timeout = {int(timeout_s * 1000)}; "
             f"SET LOCAL lock_timeout = {int(timeout_s * 500)}; "
-            f"SET LOCAL idle_in_transaction_session_timeout = {int(timeout_s * 1000)}"
+            f"SET LOCAL idle_in_transaction_session_timeout = {int(timeout_s * 1000)}{connections.local}"
         )
 
     async def read(self, script: Callable[[Db], Script[T]]) -> T:
@@ -61,6 +61,10 @@ class Readers:
             await session.execute(self._opening)
             try:
                 return await Batch(session, self._statements, reads=True).run(script, self._db)
+            except asyncio.CancelledError:
+                # In the middle of a statement: whoever gives up must not wait for the server to hear of it.
+                session.drop()
+                raise
             finally:
                 if session.is_open:
                     await session.execute("ROLLBACK")

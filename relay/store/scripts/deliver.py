@@ -103,9 +103,9 @@ def finish(db: Db, work: DeliveryWork, record: AttemptRecord) -> Script[Finished
     return FinishedDelivery(fenced=False, disabled=disabled, effects=effects_of(effects))
 
 
-def release(db: Db, work: DeliveryWork) -> Script[None]:
-    """See ``relay.ports.Store.release_delivery``."""
-    yield from db.put("deliveries.release", id=raw_bytes(work.id), claim=work.claim)
+def release(db: Db, works: list[DeliveryWork]) -> Script[None]:
+    """See ``relay.ports.Store.release_deliveries``."""
+    yield from db.many("deliveries.release", [(raw_bytes(work.id), work.claim) for work in works])
 
 
 def _note_failure(db: Db, effects: Effects, row: Row, record: AttemptRecord, *, enabled: bool) -> Script[bool]:
@@ -116,7 +116,9 @@ def _note_failure(db: Db, effects: Effects, row: Row, record: AttemptRecord, *, 
     if not enabled or not (gone or failing):
         return False
     reason = "gone" if gone else "failing"
-    yield from db.put("endpoints.disable", id=endpoint, reason=reason)
+    if not (yield from db.run("endpoints.disable", id=endpoint, reason=reason)):
+        # Another process found the same at the same time, and has told of it.
+        return False
     data = EndpointDisabled(
         endpoint_id="ep_" + bytes(endpoint).hex(), reason=reason, failing_since=instant_or_none(failing_since_ms)
     )

@@ -6,9 +6,9 @@ from relay.ports import PendingRaw, ReceivedBody, StoredEffects
 from relay.store.script import Db, Script
 
 
-def store(db: Db, account: bytes, raw_id: RawId, raw: RawBody, state: str, why: str | None) -> Script[None]:
-    """Keep a body. ``state``: pending, applied or quarantined."""
-    yield from db.put(
+def store(db: Db, account: bytes, raw_id: RawId, raw: RawBody, state: str, why: str | None) -> Script[bool]:
+    """Keep a body. ``state``: pending, applied or quarantined. False when one of this id is kept already."""
+    inserted = yield from db.run(
         "raw.insert",
         id=raw_bytes(raw_id),
         account=account,
@@ -21,37 +21,32 @@ def store(db: Db, account: bytes, raw_id: RawId, raw: RawBody, state: str, why: 
         state=state,
         why=why,
     )
+    return inserted == 1
 
 
 def begin(db: Db, account: bytes, raw_id: RawId, raw: RawBody, *, quarantined: bool, empty: bool) -> Script[bool]:
     """Store the body, or take it up again when it was stored as pending; False when it was applied before.
 
-    An ``empty`` pull (no rows, nothing unreadable) is forgotten: there is one every few seconds.
+    Also when two do it at once, because the late write of a callback and its replay from the spool may: each statement
+    decides by what it changed, never by what was read before. An ``empty`` pull (no rows, nothing unreadable) is
+    forgotten: there is one every few seconds.
     """
     key = raw_bytes(raw_id)
+    if empty:
+        forgotten = yield from db.run("raw.forget", id=key)
+        return forgotten == 1 or (yield from db.row("raw.state", id=key)) is None
     state = "quarantined" if quarantined else "applied"
     why = "parts of it cannot be read" if quarantined else None
-    known = yield from db.row("raw.state", id=key)
-    if known is None:
-        if not empty:
-            yield from store(db, account, raw_id, raw, state, why)
+    if (yield from store(db, account, raw_id, raw, state, why)):
         return True
-    if known[0] != "pending":
-        return False
-    if empty:
-        yield from db.put("raw.delete", id=key)
-    else:
-        yield from db.put("raw.set_state", id=key, state=state, why=why)
-    return True
+    taken = yield from db.run("raw.take", id=key, state=state, why=why)
+    return taken == 1
 
 
 def quarantine(db: Db, account: bytes, raw_id: RawId, raw: RawBody, why: str) -> Script[None]:
     """Keep a body that could not be applied."""
-    known = yield from db.row("raw.state", id=raw_bytes(raw_id))
-    if known is None:
-        yield from store(db, account, raw_id, raw, "quarantined", why)
-    else:
-        yield from db.put("raw.set_state", id=raw_bytes(raw_id), state="quarantined", why=why)
+    if not (yield from store(db, account, raw_id, raw, "quarantined", why)):
+        yield from db.run("raw.set_state", id=raw_bytes(raw_id), state="quarantined", why=why)
 
 
 def received(raw_id: RawId, results: dict[str, int], *, quarantined: bool, effects: StoredEffects) -> ReceivedBody:

@@ -18,7 +18,7 @@ MAX_RESENDS: Final = 3
 """Attempts of a submission whose outcome is unknown and whose sender chose ``resend``; then it waits for a report."""
 
 DELETED_LATELY_MS: Final = HOUR_MS
-"""So long after an endpoint was deleted, what a commit of that moment left for it is still looked for."""
+"""So long after an endpoint was deleted, what is still pending for it is looked for."""
 
 
 def claim(
@@ -44,7 +44,7 @@ def claim(
             yield from db.put(
                 "states.move", message=message, events=0, **_deltas({status: -n_open, "submitting": n_open})
             )
-            works.append((yield from _work(db, account_id, submission, message, attempt + 1, claim)))
+            works.append((yield from _work(db, account_id, submission, message, attempt + 1, claim, lease_until_ms)))
     return works
 
 
@@ -53,7 +53,13 @@ def _deltas(changed: dict[RecipientStatus, int]) -> dict[str, int]:
 
 
 def _work(
-    db: Db, account_id: AccountId, submission: bytes, message: bytes, attempt: int, claim: bytes
+    db: Db,
+    account_id: AccountId,
+    submission: bytes,
+    message: bytes,
+    attempt: int,
+    claim: bytes,
+    lease_until_ms: int,
 ) -> Script[SubmissionWork]:
     row = yield from db.row("submissions.work", message=message)
     if row is None:
@@ -70,6 +76,7 @@ def _work(
         mobiles=[found[0] for found in mobiles],
         attempt=attempt,
         claim=claim,
+        lease_until_ms=lease_until_ms,
         category=category,
         on_unconfirmed=on_unconfirmed,
         accepted_ms=created_ms,
@@ -268,14 +275,14 @@ def sweep(
             settled.append(row.message_id)
             yield from _end(db, effects, kind, row, now_ms)
     yield from reports.adopt_late(db, effects, now_ms, limit)
-    yield from _discard_deliveries(db, now_ms)
+    discards = yield from _discard_deliveries(db, now_ms)
     forgotten = yield from db.run("idempotency.forget", before_ms=forget_keys_before_ms, most=limit)
     return Swept(
         expired=done["expired"],
         lapsed=done["lapsed"],
         told_unconfirmed=done["untold"],
         no_report=done["silent"],
-        more=forgotten == limit or any(len(submissions) == limit for submissions in found.values()),
+        more=discards or forgotten == limit or any(len(submissions) == limit for submissions in found.values()),
         settled=tuple(settled),
         effects=reports.effects_of(effects),
     )
@@ -305,10 +312,11 @@ def _end(db: Db, effects: Effects, kind: str, row: SubmissionRow, now_ms: int) -
         yield from _tell_unconfirmed(db, effects, row, now_ms)
 
 
-def _discard_deliveries(db: Db, now_ms: int) -> Script[None]:
-    rows = yield from db.rows("endpoints.deleted_with_due", since_ms=now_ms - DELETED_LATELY_MS)
-    for row in rows:
-        yield from discard_of_endpoint(db, row[0], now_ms)
+def _discard_deliveries(db: Db, now_ms: int) -> Script[bool]:
+    more = False
+    for row in (yield from db.rows("endpoints.deleted_with_due", since_ms=now_ms - DELETED_LATELY_MS)):
+        more |= yield from discard_of_endpoint(db, row[0], now_ms)
+    return more
 
 
 def _expire(db: Db, effects: Effects, row: SubmissionRow, now_ms: int) -> Script[None]:

@@ -1,7 +1,7 @@
 """Endpoints, events and deliveries: creating, reading, deleting."""
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -13,8 +13,8 @@ from relay.domain.endpoints import (
     Endpoint,
     EndpointView,
 )
-from relay.domain.ids import AttemptId, DeliveryId, EndpointId, EventId, TeamId, raw_bytes
-from relay.domain.times import instant, instant_or_none, to_ms
+from relay.domain.ids import AttemptId, DeliveryId, EndpointId, EventId, TeamId, first_id, raw_bytes
+from relay.domain.times import MINUTE_MS, instant, instant_or_none, to_ms
 from relay.ports import Idempotency, NewEndpoint, Page, Replay, Stored
 from relay.store.script import Db, Row, Script
 from relay.store.scripts import idempotency as keys
@@ -25,6 +25,11 @@ _STRINGS: Final = msgspec.json.Decoder(list[str])
 _HEADERS: Final = msgspec.json.Decoder(dict[str, str])
 _CREDENTIAL: Final = re.compile(r"auth|key|token|secret|cookie|password|signature", re.IGNORECASE)
 _encode = msgspec.json.encode
+DISCARDED_AT_ONCE: Final = 2_000
+"""Deliveries that one commit ends with their endpoint: others wait for it meanwhile."""
+LAST_ID_MS: Final = 2**48 - 1
+BESIDE_MS: Final = MINUTE_MS
+"""The deliveries of an event are made with it: their ids are of its time, within what a clock may be set back."""
 
 
 def _headers_place(endpoint: bytes) -> str:
@@ -120,7 +125,8 @@ def endpoint_views(db: Db, ring: KeyRing, team: bytes, position: str | None, lim
 
 
 def delete_endpoint(db: Db, team: bytes, endpoint: bytes, now_ms: int) -> Script[bool]:
-    """The endpoint is gone, and what was pending for it is history."""
+    """The endpoint is gone, and what was pending for it is history; what is more than one commit takes, with the next
+    sweeps."""
     changed = yield from db.run("endpoints.delete", id=endpoint, team=team, now_ms=now_ms)
     if not changed:
         return False
@@ -128,11 +134,20 @@ def delete_endpoint(db: Db, team: bytes, endpoint: bytes, now_ms: int) -> Script
     return True
 
 
-def discard_of_endpoint(db: Db, endpoint: bytes, now_ms: int) -> Script[None]:
-    """What is pending for a deleted endpoint ends as ``discarded``."""
+def discard_of_endpoint(db: Db, endpoint: bytes, now_ms: int) -> Script[bool]:
+    """What is pending for a deleted endpoint ends as ``discarded``; True when there may be more of it.
+
+    Decision: each row is history by what was deleted, not by a look at it before, because another process may lease or
+    store one between the two.
+    """
     yield from db.run("deliveries.free_of_endpoint", endpoint=endpoint)
-    yield from db.run("history.insert_discarded", endpoint=endpoint, now_ms=now_ms)
-    yield from db.run("deliveries.delete_of_endpoint", endpoint=endpoint)
+    rows = yield from db.rows("deliveries.take_of_endpoint", endpoint=endpoint, most=DISCARDED_AT_ONCE)
+    ended: list[tuple[Any, ...]] = [
+        (key, of_endpoint, event, team, "discarded", attempt, created_ms, now_ms)
+        for key, of_endpoint, event, team, attempt, created_ms in rows
+    ]
+    yield from db.many("history.insert", ended)
+    return len(rows) == DISCARDED_AT_ONCE
 
 
 def event(db: Db, team: bytes, event_id: bytes) -> Script[bytes | None]:
@@ -142,7 +157,7 @@ def event(db: Db, team: bytes, event_id: bytes) -> Script[bytes | None]:
 
 
 def events(db: Db, team: bytes, position: str | None, limit: int, event_types: tuple[str, ...]) -> Script[Page[bytes]]:
-    """In commit order. The one writer gives positions in the order of commits, so none is skipped."""
+    """In commit order: positions of one team are given in the order of commits, so none is skipped."""
     after = int(position or 0)
     if event_types:
         rows = yield from db.rows(
@@ -209,9 +224,14 @@ def deliveries(
 ) -> Script[Page[DeliveryView]]:
     """Newest first, over what is pending and what is history."""
     rows: list[Row] = []
+    first, last = b"", before(position)
+    if event is not None:
+        at_ms = int.from_bytes(event[:6])
+        first, last = first_id(at_ms - BESIDE_MS), min(last, first_id(min(at_ms + BESIDE_MS, LAST_ID_MS)))
     bound = {
         "team": team,
-        "before": before(position),
+        "before": last,
+        "after": first,
         "endpoint": endpoint,
         "event": event,
         "most": limit + 1,

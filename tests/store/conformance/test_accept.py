@@ -43,6 +43,7 @@ async def test_what_was_accepted_is_seen_whole(world: World) -> None:
         id=message.id,
         status="submitting",
         text="【示例】你好",
+        erased=False,
         to_count=3,
         segments=2,
         units=6,

@@ -19,6 +19,7 @@ from relay.domain.ids import AttemptId, EndpointId, EventId, TeamId
 from relay.domain.retry import DELIVERY_SCHEDULE_MS
 from relay.domain.times import DAY_MS, instant
 from relay.ports import FinishedDelivery, NewEndpoint, QueueDepth
+from relay.store.scripts.subscriptions import DISCARDED_AT_ONCE
 from tests.store import builders
 from tests.store.builders import (
     ACCEPTED,
@@ -228,12 +229,27 @@ async def test_a_lease_that_is_given_back_is_due_at_once_and_cannot_be_finished(
     new = await world.endpoint()
     await _event(world)
     (work,) = await world.lease((new, 1))
-    await world.store.release_delivery(work)
+    await world.store.release_deliveries([work])
     assert (await _finish(work, world, 200)).fenced
     (again,) = await world.lease((new, 1), claim=OTHER_CLAIM)
-    await world.store.release_delivery(work)
+    await world.store.release_deliveries([work])
     assert (again.id, again.attempt) == (work.id, 1)
     assert not (await _finish(again, world, 200)).fenced
+
+
+async def test_leases_are_given_back_together_each_only_to_its_own_claim(world: World) -> None:
+    new = await world.endpoint()
+    for _ in range(3):
+        await _event(world)
+    mine = await world.lease((new, 2))
+    (theirs,) = await world.lease((new, 1), claim=OTHER_CLAIM)
+    stale = msgspec.structs.replace(theirs, claim=CLAIM)
+
+    await world.store.release_deliveries([*mine, stale])
+
+    again = await world.lease((new, 10))
+    assert [(work.id, work.attempt) for work in again] == [(work.id, 1) for work in mine]
+    assert not (await _finish(theirs, world, 200)).fenced
 
 
 def _none() -> DeliveryDetail:
@@ -448,6 +464,22 @@ async def test_a_deleted_endpoint_is_gone_and_its_deliveries_are_discarded(world
     await _event(world)
     assert await world.store.due_endpoints(NOW_MS + DAY_MS) == []
     assert len(await _listed(world)) == 3
+
+
+async def test_more_deliveries_than_one_commit_discards_are_discarded_by_sweeps(
+    world: World, database: Database
+) -> None:
+    new = await world.endpoint()
+    chunks = [mobiles(1, first) for first in range(DISCARDED_AT_ONCE + 1)]
+    message = await world.accept(*chunks, status="queued")
+    await world.sweep(message.expires_ms, limit=len(chunks))
+
+    await world.store.delete_endpoint(world.team.id, new.view.id, message.expires_ms)
+    assert database.execute("SELECT COUNT(*) FROM deliveries") == [(1,)]
+    assert not (await world.sweep(message.expires_ms)).more
+    assert database.execute("SELECT COUNT(*) FROM deliveries") == [(0,)]
+    ended = database.execute("SELECT status, COUNT(*) FROM delivery_history GROUP BY status")
+    assert ended == [("discarded", len(chunks))]
 
 
 async def test_deliveries_are_listed_newest_first_by_endpoint_event_and_status(world: World) -> None:

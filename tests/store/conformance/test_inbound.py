@@ -37,6 +37,7 @@ async def test_an_answer_to_a_leased_extension_belongs_to_its_team(world: World)
         from_=str(MOBILE),
         to_extension="8801",
         text="TD 好",
+        erased=False,
         received_at=instant(NOW_MS),
         occurred_at=instant(OCCURRED_MS),
         matched_by="extension",

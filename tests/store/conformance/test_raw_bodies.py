@@ -1,9 +1,11 @@
 """Raw bodies: kept before they are read, applied once."""
 
+import asyncio
+
 import pytest
 
 from relay.domain.provider import BodyKind
-from relay.ports import PendingRaw, QueueDepth
+from relay.ports import PendingRaw, QueueDepth, ReadBody, ReadInbound, ReadReports
 from tests.store import builders
 from tests.store.builders import ACCEPTED, NOW_MS, mobiles, raw_body, raw_id, reading, report, task_of, work_of
 from tests.store.conformance.engines import Database
@@ -102,3 +104,45 @@ async def test_an_empty_pull_is_forgotten(
 async def test_an_empty_callback_is_kept(world: World, database: Database) -> None:
     await world.store.receive_reports(world.account.id, raw_id(), raw_body(body=b"{}"), reading([]))
     assert await _states(database) == [("applied", b"{}", None)]
+
+
+async def test_a_body_that_comes_twice_at_once_is_applied_once(world: World, database: Database) -> None:
+    # The late write of a callback, and its replay from the spool.
+    message = await world.accept(NUMBERS)
+    await world.finish(work_of(message), ACCEPTED)
+    own, raw = raw_id(), raw_body(body=b"the body")
+    rows = reading([report(task_of(message), NUMBERS[0])])
+    for prepared in (False, True):
+        if prepared:
+            own, raw = raw_id(), raw_body(source="pull", body=b"the body")
+            rows = reading([report(task_of(message), NUMBERS[1])])
+            await world.store.store_raw(world.account.id, raw, own)
+        late = world.store.receive_reports(world.account.id, own, raw, rows)
+        item = PendingRaw(id=own, account_id=world.account.id, raw=raw)
+        replay = world.store.receive_in_turn([ReadReports(item=item, reading=rows)])
+        first, (second,) = await asyncio.gather(late, replay)
+        assert sorted([first.results, second.results], key=len) == [{}, {"applied": 1}]
+    assert [len(found.reports) for found in await world.recipients(message)] == [1, 1]
+    assert await world.counts(message) == {"delivered": 2}
+
+
+async def test_bodies_received_in_turn_are_applied_in_their_order_and_each_has_its_results(
+    world: World, database: Database
+) -> None:
+    message = await world.accept(NUMBERS)
+    await world.finish(work_of(message), ACCEPTED)
+    bodies: list[ReadBody] = [
+        ReadReports(
+            item=PendingRaw(id=raw_id(), account_id=world.account.id, raw=raw_body(body=word.encode())),
+            reading=reading([report(task_of(message), NUMBERS[0], word)]),
+        )
+        for word in ("UNDELIV", "DELIVRD")
+    ]
+    inbound = PendingRaw(id=raw_id(), account_id=world.account.id, raw=raw_body("mo"))
+    bodies.append(ReadInbound(item=inbound, reading=reading([builders.inbound(NUMBERS[0], raw_time=None)])))
+
+    received = await world.store.receive_in_turn([*bodies, bodies[0]])
+
+    assert [each.raw_id for each in received] == [body.item.id for body in [*bodies, bodies[0]]]
+    assert [each.results for each in received] == [{"applied": 1}, {"conflict": 1}, {"matched": 1}, {}]
+    assert await world.counts(message) == {"undelivered": 1, "submitted": 1}

@@ -175,7 +175,7 @@ async def test_what_was_not_sent_waits_until_it_is_due_again_under_the_same_task
     assert await world.counts(message) == {"queued": 2}
     assert await world.told(message) == []
     assert await world.claim(now_ms=RETRY_MS - 1) == []
-    assert await world.claim(now_ms=RETRY_MS) == [work_of(message, attempt=2)]
+    assert await world.claim(now_ms=RETRY_MS) == [work_of(message, attempt=2, taken_ms=RETRY_MS)]
 
 
 async def test_what_was_not_sent_is_tried_again_as_often_as_it_takes(world: World) -> None:
@@ -217,7 +217,7 @@ async def test_an_unconfirmed_submission_is_resent_when_sender_or_account_say_so
     message = await world.accept(NUMBERS, on_unconfirmed=on_unconfirmed)
     finished = await world.finish(work_of(message), UNCONFIRMED, resend=True)
     assert (finished.status, finished.retry_due_ms) == ("queued", RETRY_MS)
-    assert await world.claim(now_ms=RETRY_MS) == [work_of(message, attempt=2)]
+    assert await world.claim(now_ms=RETRY_MS) == [work_of(message, attempt=2, taken_ms=RETRY_MS)]
 
 
 async def test_a_resend_ends_after_three_attempts_as_unconfirmed(world: World) -> None:

@@ -1,0 +1,80 @@
+"""``relay erase``: every trace of one number goes, for whoever asks to be forgotten."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from relay.cli import exits
+
+if TYPE_CHECKING:  # imported when it is known that the command runs
+    from relay.config import Settings
+    from relay.domain.erasure import ErasureStage, ErasureView
+
+
+@click.command(short_help="Erase a number wherever it stands.", epilog=exits.HELP)
+@click.option("--number", required=True, help="A mainland mobile number, in any way of writing it.")
+@click.option("--yes", is_flag=True, help="Do not ask: it cannot be undone.")
+@click.option(
+    "--json", "as_json", is_flag=True, help='Print {"id", "number_ends_in", "erased", "left_open", "complete"}.'
+)
+@click.pass_context
+def erase(ctx: click.Context, number: str, yes: bool, as_json: bool) -> None:
+    """Erase a number wherever it stands.
+
+    In messages, recipients, reports, inbound messages, events and raw bodies. Works beside a running gateway, and is
+    written into the audit. What is not final yet is left: then the exit code is 1, and the command is to be repeated
+    when it has become final, which takes days at most but for scheduled messages.
+    """
+    from relay.cli import running
+    from relay.domain.numbers import last_two, read_mobile
+
+    mobile = read_mobile(number)
+    if mobile is None:
+        raise click.UsageError("--number: a mobile number reads 13800130001, with or without +86")
+    settings = running.settings()
+    running.log_as(settings)
+    if not yes:
+        question = f"Erase every trace of the number ending in {last_two(mobile)}? This cannot be undone."
+        click.confirm(question, abort=True, err=True)
+    done = running.run(_erase(settings, mobile))
+    if as_json:
+        import msgspec
+
+        click.echo(msgspec.json.encode(done))
+    else:
+        _tell(done)
+    if not done.complete:
+        click.echo(f"Not final yet, left as they are: {_counts(done.left_open)}. Repeat the command later.", err=True)
+        ctx.exit(exits.FAILED)
+
+
+def _tell(done: "ErasureView") -> None:
+    if done.erased:
+        click.echo(f"Erased: {_counts(done.erased)}.")
+    elif done.complete:
+        click.echo("There is no trace of this number.")
+
+
+def _counts(counts: "dict[ErasureStage, int]") -> str:
+    return ", ".join(f"{stage.replace('_', ' ')} {number}" for stage, number in counts.items())
+
+
+async def _erase(settings: "Settings", mobile: int) -> "ErasureView":
+    from relay import app
+    from relay.domain.audit import CLI, Actor
+    from relay.services.erase import Erase
+    from relay.system import SystemClock, SystemEntropy
+
+    made: list[ErasureView] = []
+
+    def render(view: "ErasureView") -> bytes:
+        made.append(view)
+        return b""
+
+    def watch(stage: "ErasureStage", erased: int) -> None:
+        click.echo(f"{stage.replace('_', ' ')}: {erased}", err=True)
+
+    async with app.open_store(settings) as store:
+        actor = Actor(name=CLI, from_address=None, request_id=None)
+        await Erase(store, SystemClock(), SystemEntropy()).number(mobile, actor, None, render, watch=watch)
+    return made[0]

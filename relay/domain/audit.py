@@ -1,0 +1,45 @@
+"""The audit: who did what, when, and from where. Entries are added and never changed."""
+
+from datetime import datetime
+from typing import Any, Final, Literal
+
+import msgspec
+
+from relay.domain.ids import AuditId
+
+AuditAction = Literal["erasure.started", "erasure.done"]
+CLI: Final = "cli"
+"""The actor of a command: whoever may run it on the machine."""
+
+
+class Actor(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks. ``name``: the id of a key, or ``CLI``. ``from_address``: the other end of the connection."""
+
+    name: str
+    from_address: str | None
+    request_id: str | None
+
+
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was done. ``target`` and ``detail`` hold no number, text or secret."""
+
+    id: AuditId
+    at_ms: int
+    actor: Actor
+    action: AuditAction
+    target: str
+    detail: dict[str, Any]
+
+
+class AuditView(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of the audit. `actor` is the id of an API key, or `cli` for a command on the machine itself; `target`
+    and `detail` show no number but its last two digits."""
+
+    id: AuditId
+    at: datetime
+    actor: str
+    action: AuditAction
+    target: str
+    detail: dict[str, Any]
+    from_address: str | None
+    request_id: str | None
