@@ -21,7 +21,7 @@ from tests.postgres.server import PostgresServer
 
 ROUNDS: Final = rounds(3)
 AWAY_S: Final = 10.0
-PAUSED_S: Final = 3 * TTL_S
+PAUSED_S: Final = 2 * TTL_S
 REPORT_DELAY_MS: Final = 1500
 """Reports of what was sent before come while the database is away."""
 WITHIN_S: Final = 30.0
@@ -66,11 +66,11 @@ async def test_nothing_is_lost_or_sent_twice_when_postgresql_is_stopped_and_star
         load = Load(world, random)
 
         async def stop_and_start() -> None:
-            await load.goes_on(20, WITHIN_S)
+            await load.goes_on(10, WITHIN_S)
             await asyncio.to_thread(next(ways))
             await Asking(world, 0, 1).for_s(AWAY_S)
             await asyncio.to_thread(own_server.start)
-            await load.goes_on(20, WITHIN_S)
+            await load.goes_on(10, WITHIN_S)
 
         findings = await endure(load, ROUNDS, stop_and_start, tell)
 
@@ -86,11 +86,11 @@ async def test_nothing_is_lost_or_sent_twice_when_postgresql_stands_still_for_a_
         load = Load(world, random)
 
         async def pause_and_resume() -> None:
-            await load.goes_on(20, WITHIN_S)
+            await load.goes_on(10, WITHIN_S)
             await asyncio.to_thread(own_server.pause)
             await Asking(world, 0, 1).for_s(PAUSED_S)
             await asyncio.to_thread(own_server.resume)
-            await load.goes_on(20, WITHIN_S)
+            await load.goes_on(10, WITHIN_S)
 
         findings = await endure(load, 1, pause_and_resume, tell)
 
@@ -137,12 +137,12 @@ async def test_nothing_is_lost_or_sent_twice_when_one_of_two_replicas_loses_the_
         load = Load(world, random)
 
         async def lose_the_database() -> None:
-            await load.goes_on(20, WITHIN_S)
+            await load.goes_on(10, WITHIN_S)
             async with next(ways)(cable):
-                await Asking(world, 0).for_s(2 * TTL_S)
+                await Asking(world, 0).for_s(1.5 * TTL_S)
                 # The other one goes on.
-                await load.goes_on(20, WITHIN_S)
-            await load.goes_on(20, WITHIN_S)
+                await load.goes_on(10, WITHIN_S)
+            await load.goes_on(10, WITHIN_S)
 
         findings = await endure(load, 2, lose_the_database, tell)
 
