@@ -5,7 +5,9 @@
    once.
 2. At once, deliveries that were not started are free in the store, for other replicas. Nothing more is claimed.
 3. What is under way is finished. The listener stays open until then, and for ``drain_announce_s`` at least.
-4. The listener is closed; the requests that came last are finished. Then the loops, the spool and the store.
+4. The listener is closed; the requests that came last are finished.
+5. The loops, the spool and the store. A store that does not answer is not waited for: the other replicas miss our sign
+   of life soon enough.
 
 What is not finished in time is cut off, and so is everything when a second signal comes.
 """
@@ -20,8 +22,10 @@ from relay.app.gateway import Gateway
 from relay.app.listening import Server
 
 LAST_S: Final = 3.0
-"""So much of ``drain_s`` (half of it, if that is less) belongs to step 4: a callback that came last must still be
-stored and answered."""
+"""So much of ``drain_s`` (half of it, if that is less) belongs to steps 4 and 5: a callback that came last must still
+be stored and answered."""
+LEAVE_S: Final = 1.0
+"""So much of that (a tenth of ``drain_s``, if that is less) belongs to step 5, which has this long at least."""
 
 log = structlog.get_logger("relay")
 
@@ -51,11 +55,11 @@ async def drain(gateway: Gateway, server: Server, signals: StopSignals) -> None:
     """Stop; when it returns everything has ended."""
     settings = gateway.settings
     now_s = asyncio.get_running_loop().time()
-    end_s = now_s + settings.drain_s
+    end_s = now_s + settings.drain_s - min(LEAVE_S, settings.drain_s / 10)
     gateway.withdraw()
     log.info("gateway.draining", drain_s=settings.drain_s, requests=len(server.requests))
     finished = _finished(gateway, server, settings.drain_announce_s)
-    await signals.patiently(finished, end_s - min(LAST_S, settings.drain_s / 2))
+    await signals.patiently(finished, now_s + settings.drain_s - min(LAST_S, settings.drain_s / 2))
     server.close()
     await signals.patiently(server.ended(), end_s)
     cut = server.cut()
@@ -63,7 +67,11 @@ async def drain(gateway: Gateway, server: Server, signals: StopSignals) -> None:
         log.warning("requests.cut", requests=cut)
     await server.ended()
     await signals.patiently(gateway.idle(), end_s)
-    await gateway.stop(0.0)
+    try:
+        async with asyncio.timeout(LEAVE_S):
+            await gateway.stop(0.0)
+    except TimeoutError:
+        log.warning("gateway.not_waited_for")
 
 
 async def _finished(gateway: Gateway, server: Server, announce_s: float) -> None:

@@ -5,7 +5,7 @@ from typing import Final, Literal
 import msgspec
 
 from relay.domain.accounts import Account
-from relay.domain.errors import StoreUnavailable
+from relay.domain.errors import StoreError, StoreUnavailable
 from relay.domain.ids import RawId
 from relay.domain.provider import BodyKind, PullFailed, RawBody
 from relay.ports import Clock, Entropy, PendingRaw, Provider, Spool, Store
@@ -14,6 +14,7 @@ from relay.services.membership import Members
 
 PullOutcome = Literal["rows", "empty", "refused", "unreadable", "failed", "spooled"]
 _OK: Final = range(200, 300)
+_AGAIN_S: Final = 1.0
 
 
 class PullResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +51,8 @@ class Pull:
         self._entropy = entropy
 
     async def once(self, account: Account, kind: BodyKind) -> PullResult:
-        """Ask once. Raises StoreUnavailable when what came could be kept neither in the store nor in the spool."""
+        """Ask once. While what came can be kept neither in the store nor in the spool it stays in memory, and this goes
+        on. Raises StoreError when it was stored and could not be applied: it is then among what is left to apply."""
         started_s = self._clock.monotonic_s()
         pulled = await self._provider.pull(account, kind, self._members.leads)
         seconds = self._clock.monotonic_s() - started_s
@@ -84,18 +86,27 @@ class Pull:
         )
 
     async def _stored(self, item: PendingRaw) -> bool:
-        """True when it is in the store, False when it is in the spool: behind what waits there, see receive.py."""
-        if self._spool.waiting:
-            try:
-                await self._spool.append(item)
-            except StoreUnavailable:
-                # Out of order is better than lost.
-                await self._store.store_raw(item.account_id, item.raw, item.id)
-                return True
-            return False
+        """True once it is in the store, False once it is in the spool: behind what waits there, see receive.py."""
+        while True:
+            # Out of order is better than lost.
+            ways = (self._spooled, self._in_store) if self._spool.waiting else (self._in_store, self._spooled)
+            for way in ways:
+                if await way(item):
+                    return way == self._in_store
+            # Both are away, and the provider has forgotten it. As long as this lasts nothing more is pulled here.
+            await self._clock.sleep(_AGAIN_S)
+
+    async def _in_store(self, item: PendingRaw) -> bool:
         try:
             await self._store.store_raw(item.account_id, item.raw, item.id)
-        except StoreUnavailable:
+        except StoreError:
+            # One that refuses it for good too: the replay sets the body aside for a person.
+            return False
+        return True
+
+    async def _spooled(self, item: PendingRaw) -> bool:
+        try:
             await self._spool.append(item)
+        except StoreUnavailable:
             return False
         return True

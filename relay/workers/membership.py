@@ -19,10 +19,12 @@ class MembershipWorker:
         self._metrics = metrics
         self._known = 0
         self._led = False
+        self._started = False
 
     async def start(self) -> None:
         """Join the others, before anything is started. Raises StoreUnavailable."""
         await self._membership.beat()
+        self._started = True
         self._tell()
 
     async def run(self) -> None:
@@ -45,7 +47,9 @@ class MembershipWorker:
             interval_s = max(0.0, interval_s - (self._clock.monotonic_s() - began_s))
 
     async def stop(self) -> None:
-        """The others take over at once; or, when the store is away, once our time is over."""
+        """The others take over at once; or, when the store is away, once our time is over. Nothing if we never joined."""
+        if not self._started:
+            return
         try:
             await self._membership.leave()
         except StoreUnavailable as error:

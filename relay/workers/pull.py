@@ -57,9 +57,13 @@ class PullWorker:
                         running[key] = asyncio.create_task(self._round(*key))
                 await self._clock.sleep(min(_LOOK_S, self._wait_s(now_s)))
             await self.idle()
-        finally:
+        except asyncio.CancelledError:
             for task in running.values():
                 task.cancel()
+            raise
+        finally:
+            # Decision: one that broke cuts off no other, because the provider has forgotten the rows that are on their
+            # way. Cancelling this wait cancels them.
             ends = await asyncio.gather(*running.values(), return_exceptions=True)
             running.clear()
             for end in ends:

@@ -103,9 +103,13 @@ MAY_SCAN: Final = {
     "deliveries.waiting": "a metric: walks what nobody has leased, and stops at 10,000 due ones",
 }
 MAY_SORT: Final = {
+    "erase.recipients": "what was sent to one number",
     "deliveries.held": "what is leased, when a replica has just joined",
     "submissions.held": "what is being sent, when a replica has just joined",
     "extensions.suffix_owner": "a handful of leased extensions",
+    "messages.last_of_team_to": "what was sent to one number in three days",
+    "messages.last_to": "what was sent to one number in three days",
+    "messages.sent_to": "what was ever sent to one number",
     "orphans.of_task": "the orphans of one task",
     "inbound.twin": "copies of one text",
     "reports.of_recipient": "the reports of one recipient",
@@ -124,12 +128,16 @@ def _plan(schema: sqlite3.Connection, name: str) -> list[str]:
     return [row[3].replace("USING COVERING INDEX", "USING INDEX") for row in rows]
 
 
-def _scanned(schema: sqlite3.Connection, name: str) -> list[str]:
-    """The tables that a query walks over."""
+def scans(schema: sqlite3.Connection, name: str) -> list[tuple[str, str | None]]:
+    """The tables that a query walks over, and by which index."""
     tables = {found["alias"] or found["table"]: found["table"] for found in _TABLE.finditer(QUERIES[name].sql)}
-    scans = [found for step in _plan(schema, name) if (found := _SCAN.match(step))]
+    found_scans = [found for step in _plan(schema, name) if (found := _SCAN.match(step))]
     # What is no table is a constant, a JSON list, or a subquery whose own plan is here too.
-    return [tables[scan["what"]] for scan in scans if scan["what"] in tables and scan["index"] not in PARTIAL]
+    return [(tables[scan["what"]], scan["index"]) for scan in found_scans if scan["what"] in tables]
+
+
+def _scanned(schema: sqlite3.Connection, name: str) -> list[str]:
+    return [table for table, index in scans(schema, name) if index not in PARTIAL]
 
 
 @pytest.mark.parametrize("name", [name for name in QUERIES.names() if name not in MAY_SCAN])
@@ -159,17 +167,19 @@ HOT: Final = {
     "idempotency.find": "SEARCH idempotency USING PRIMARY KEY (scope=? AND key=?)",
     "inbound.twin": "SEARCH inbound_seen USING INDEX inbound_seen_unpaired (account=? AND digest=?)",
     "keys.by_hash": "SEARCH api_keys USING INDEX sqlite_autoindex_api_keys_2 (hash=?)",
-    "messages.last_of_team_to": "SEARCH r USING INDEX recipients_by_mobile (mobile=? AND submission>?)",
-    "messages.last_to": "SEARCH r USING INDEX recipients_by_mobile (mobile=? AND submission>?)",
+    "messages.last_of_team_to": "SEARCH r USING INDEX recipients_by_span (<expr>=? AND mobile=? AND submission>?)",
+    "messages.last_to": "SEARCH r USING INDEX recipients_by_span (<expr>=? AND mobile=? AND submission>?)",
     "messages.list": "SEARCH m USING INDEX messages_by_team (team=? AND id<?)",
+    "messages.of_reference": "SEARCH messages USING INDEX messages_by_reference (team=? AND reference=? AND id<?)",
+    "messages.sent_to": "SEARCH r USING INDEX recipients_by_span (<expr>=? AND mobile=? AND submission<?)",
     "orphans.of_task": "SEARCH orphans USING INDEX orphans_by_task (account=? AND task_id=?)",
     "recipients.find": "SEARCH recipients USING PRIMARY KEY (submission=? AND mobile=?)",
     "recipients.mobiles": "SEARCH recipients USING PRIMARY KEY (submission=?)",
-    "recipients.recent_sends": "SEARCH r USING INDEX recipients_by_mobile (mobile=? AND submission>?)",
+    "recipients.recent_sends": "SEARCH r USING INDEX recipients_by_span (<expr>=? AND mobile=? AND submission>?)",
     "reports.first_of": "SEARCH reports USING INDEX reports_by_recipient (submission=?)",
     "states.move": "SEARCH message_states USING PRIMARY KEY (message=?)",
     "submissions.due": "SEARCH submissions USING INDEX submissions_due (account=? AND priority=? AND due_ms<?)",
-    "submissions.expired": "SEARCH submissions USING INDEX submissions_expiring (expires_ms<?)",
+    "submissions.expired": "SEARCH submissions USING INDEX submissions_expiring (expires_ms>? AND expires_ms<?)",
     "submissions.find": "SEARCH s USING INDEX sqlite_autoindex_submissions_1 (id=?)",
     "submissions.find_by_task": "SEARCH submissions USING INDEX submissions_by_task (provider_task_id=?)",
     "submissions.lapsed": "SEARCH submissions USING INDEX submissions_running (lease_until_ms<?)",

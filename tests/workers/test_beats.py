@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import structlog
 
+from relay.domain.errors import StoreUnavailable
 from relay.store.migrate import migrate_sqlite
 from relay.telemetry.metrics import Metrics
 from relay.workers.membership import MembershipWorker
@@ -157,3 +158,15 @@ async def test_a_stop_that_the_others_cannot_hear_of_is_told_and_stops_all_the_s
         await one.worker.stop()
 
     assert told(lines)[-3:] == [("membership.not_left",), ("membership.changed", "0"), ("leadership.lost", "0")]
+
+
+async def test_who_could_not_join_has_nothing_to_leave_and_says_nothing(street: Neighbours) -> None:
+    one = Beating(street)
+    one.replica.store.away = True
+    with structlog.testing.capture_logs() as lines:
+        with pytest.raises(StoreUnavailable):
+            await one.worker.start()
+        await one.replica.store.close()
+        await one.worker.stop()
+
+    assert lines == []

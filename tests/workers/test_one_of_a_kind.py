@@ -7,6 +7,7 @@ import pytest
 import structlog
 
 from relay.domain.accounts import Account
+from relay.domain.errors import StoreUnavailable
 from relay.domain.ids import AccountId, MessageId, RawId
 from relay.domain.provider import Balance, BodyKind, RawBody
 from relay.ports import PendingRaw, Store, StoredEffects, Swept
@@ -167,6 +168,59 @@ async def test_who_leads_no_more_pulls_no_more_although_rows_come() -> None:
     await shop.run("pull", sleeps=100)
 
     assert [name for name, _ in shop.work.done if name == "report"] == ["report"]
+
+
+async def test_a_pull_that_breaks_does_not_cut_off_another_one_whose_rows_are_on_their_way() -> None:
+    shop = Shop()
+    answers, ended = asyncio.Event(), list[BodyKind]()
+
+    class Provider:
+        async def once(self, account: Account, kind: BodyKind) -> PullResult:
+            if kind == "report":
+                raise StoreUnavailable("away")
+            await answers.wait()
+            ended.append(kind)
+            return PullResult(outcome="empty", rows={}, detail=None, seconds=0.1)
+
+    await shop.book.refresh()
+    worker = PullWorker(cast(Pull, Provider()), shop.book, shop.among, shop.clock, shop.metrics)
+    running = asyncio.create_task(worker.run())
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert (running.done(), ended) == (False, [])
+
+    answers.set()
+
+    with pytest.raises(StoreUnavailable):
+        await asyncio.wait_for(running, 5)
+    assert ended == ["mo"]
+
+
+async def test_a_pull_under_way_is_cut_off_with_the_loop_also_after_another_one_broke() -> None:
+    shop = Shop()
+    cut = list[BodyKind]()
+
+    class Provider:
+        async def once(self, account: Account, kind: BodyKind) -> PullResult:
+            if kind == "report":
+                raise StoreUnavailable("away")
+            try:
+                await asyncio.Event().wait()
+            finally:
+                cut.append(kind)
+            raise AssertionError
+
+    await shop.book.refresh()
+    worker = PullWorker(cast(Pull, Provider()), shop.book, shop.among, shop.clock, shop.metrics)
+    running = asyncio.create_task(worker.run())
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert (running.done(), cut) == (False, [])
+
+    running.cancel()
+
+    await asyncio.wait([running], timeout=5)
+    assert cut == ["mo"]
 
 
 async def test_who_takes_over_pulls_an_interval_later_because_the_other_may_just_have() -> None:

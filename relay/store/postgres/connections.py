@@ -9,6 +9,7 @@ import asyncpg
 
 from relay.domain.errors import StoreUnavailable
 from relay.store.postgres.failures import ERRORS, Broken, translated
+from relay.store.postgres.planner import SETTINGS, set_local
 
 # In quotes: a class with a parameter only for the type checker.
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -29,6 +30,9 @@ class Connections:
         self._url = url
         self._timeout_s = timeout_s
         self._cache = 0 if pooler else _STATEMENTS
+        self._settings = {"application_name": "relay"} if pooler else {"application_name": "relay", **SETTINGS}
+        self.local = f"; {set_local()}" if pooler else ""
+        """What each transaction must be told besides, because a connection could not be."""
         self._failed: tuple[float, str] | None = None
 
     async def open(self) -> Connection:
@@ -41,7 +45,7 @@ class Connections:
                     self._url,
                     statement_cache_size=self._cache,
                     max_cached_statement_lifetime=0,
-                    server_settings={"application_name": "relay"},
+                    server_settings=self._settings,
                 )
         except ValueError:
             # From None: what cannot be read of an address may be a piece of its password.

@@ -17,7 +17,10 @@ _LOCKED: Final = "55P03"
 _SLOW: Final = "57014"
 _UNIQUE: Final = "23505"
 _MISSING: Final = frozenset({"42P01", "42703", "3F000"})
+# Prepared statements that are not there, or are there already: the server process is not the one that prepared.
+_PREPARED: Final = frozenset({"26000", "42P05"})
 _VALUE: Final = "22"
+_PARAMETER: Final = "22023"
 
 # InternalClientError: what asyncpg says when the server ended the session while it lay idle. TimeoutError is an
 # OSError.
@@ -53,6 +56,11 @@ def is_slow(error: BaseException | None) -> bool:
     return _state(error) == _SLOW
 
 
+def is_unknown_number(error: BaseException) -> bool:
+    """A transaction of this number has not begun yet, as far as the server knows: it crashed, and forgot."""
+    return _state(error.__cause__) == _PARAMETER
+
+
 def is_lost(error: BaseException) -> bool:
     """The connection is gone, and with it its transaction; or it leads to where nothing can be written."""
     if isinstance(error, asyncpg.PostgresError):
@@ -76,6 +84,8 @@ def translated(error: BaseException) -> StoreError:
         failure = schema_missing()
     elif state[:2] in _UNAVAILABLE_CLASSES or state in _UNAVAILABLE or is_lost(error):
         failure = StoreUnavailable(f"PostgreSQL cannot be used now: {what}")
+    elif state in _PREPARED:
+        failure = StoreError(f"a pooler changes connections under us, set RELAY_DATABASE_POOLER=transaction: {what}")
     else:
         failure = StoreError(f"the statement failed: {what}")
     failure.__cause__ = _without_values(error)

@@ -30,7 +30,7 @@ class Readers:
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
             f"SET LOCAL statement_timeout = {int(timeout_s * 1000)}; "
             f"SET LOCAL lock_timeout = {int(timeout_s * 500)}; "
-            f"SET LOCAL idle_in_transaction_session_timeout = {int(timeout_s * 1000)}"
+            f"SET LOCAL idle_in_transaction_session_timeout = {int(timeout_s * 1000)}{connections.local}"
         )
 
     async def read(self, script: Callable[[Db], Script[T]]) -> T:

@@ -7,7 +7,7 @@ from typing import Final
 from relay.domain.errors import StoreUnavailable
 from relay.store.postgres.batch import Transaction
 from relay.store.postgres.connections import Connections, Session
-from relay.store.postgres.failures import Broken
+from relay.store.postgres.failures import Broken, is_unknown_number
 
 LOOK_AGAIN_S: Final = 0.05
 _STATUS: Final = """
@@ -15,13 +15,12 @@ SELECT pg_xact_status($1::text::xid8), (SELECT stats_reset::text FROM pg_stat_ar
 """
 
 
-async def was_committed(transaction: Transaction, connections: Connections, within_s: float) -> bool:
-    """Raises StoreUnavailable when it cannot be told: the one case in which that does not prove that nothing happened.
-    Whoever asks again then finds it: by its Idempotency-Key, its claim, or its raw id.
+async def was_committed(transaction: Transaction, connections: Connections, within_s: float) -> bool | None:
+    """None when nobody has told in time. Raises StoreUnavailable when nobody can tell any more.
 
     A server that has crashed meanwhile may have given the number to another transaction, for it forgets those of which
     nothing had reached the disk. So what it says of a commit counts only if it is the same life that gave the number;
-    that it has not committed always does.
+    that it has not committed, or knows no such number, always does.
     """
     deadline_s = time.monotonic() + within_s
     session: Session | None = None
@@ -30,13 +29,15 @@ async def was_committed(transaction: Transaction, connections: Connections, with
             try:
                 session = session or await connections.session()
                 ((status, life),) = await session.fetch(_STATUS, transaction.number)
-            except (StoreUnavailable, Broken):
+            except (StoreUnavailable, Broken) as error:
+                if is_unknown_number(error):
+                    return False
                 if session is not None:
                     session.drop()
                     session = None
             else:
                 if life != transaction.life and status == "committed":
-                    break
+                    raise in_doubt()
                 if life != transaction.life or status == "aborted":
                     return False
                 if status == "committed":
@@ -45,4 +46,10 @@ async def was_committed(transaction: Transaction, connections: Connections, with
     finally:
         if session is not None:
             session.drop()
-    raise StoreUnavailable("PostgreSQL went away while it committed")
+    return None
+
+
+def in_doubt() -> StoreUnavailable:
+    """The one case in which this error does not prove that nothing happened. Whoever asks again then finds it: by its
+    Idempotency-Key, its claim, or its raw id."""
+    return StoreUnavailable("PostgreSQL went away while it committed")

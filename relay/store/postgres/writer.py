@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final, NoReturn
 
-from relay.domain.errors import StoreError
+from relay.domain.errors import StoreError, StoreUnavailable
 from relay.store.postgres.batch import Batch, Transaction
 from relay.store.postgres.connections import Connections, Session
 from relay.store.postgres.failures import (
@@ -17,7 +17,7 @@ from relay.store.postgres.failures import (
     translated,
 )
 from relay.store.postgres.jobs import Job, Outcome, Queue, deliver, failures
-from relay.store.postgres.settle import was_committed
+from relay.store.postgres.settle import in_doubt, was_committed
 from relay.store.postgres.statements import Statements
 from relay.store.script import Db
 
@@ -27,6 +27,9 @@ LOSSES: Final = 3
 """How often a transaction is begun anew because its connection broke."""
 IMPATIENT_S: Final = 0.05
 """How long a script waits for a lock while others wait behind it."""
+LONGEST_DOUBT_S: Final = 60.0
+"""How long a server that stopped while it committed is waited for. Longer than a restart or a failover usually takes;
+what was claimed would hardly be begun any more after that."""
 _FIRST_PAUSE_S: Final = 0.005
 
 
@@ -43,6 +46,14 @@ class _Lost(Exception):
     """Nothing happened: the connection went away."""
 
 
+class _InDoubt(Exception):
+    """Nobody could tell in time whether ``transaction`` is committed."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        super().__init__()
+        self.transaction = transaction
+
+
 class Writer:
     """Commits what is queued."""
 
@@ -53,20 +64,33 @@ class Writer:
         self._db = db
         self._timeout_s = timeout_s
         self._session: Session | None = None
+        self._doubts: set[asyncio.Task[None]] = set()
 
     async def run(self, queue: Queue) -> None:
         """Until the queue has ended and is empty."""
         try:
             while jobs := await queue.next():
-                await self._commit(jobs)
+                await self._serve(jobs)
             if self._session is not None:
                 await self._session.close()
         finally:
             self._drop()
+            for doubt in self._doubts:
+                doubt.cancel()
+
+    async def _serve(self, jobs: list[Job]) -> None:
+        try:
+            await self._commit(jobs)
+        except Exception as error:
+            # A loop that breaks by a mistake of ours would leave everybody waiting for ever.
+            self._drop()
+            deliver(failures(jobs, error))
 
     async def _commit(self, jobs: list[Job]) -> None:
         if len(jobs) == 1:
-            deliver([await self._alone(jobs[0], self._timeout_s / 2)])
+            outcome = await self._alone(jobs[0], self._timeout_s / 2)
+            if outcome is not None:
+                deliver([outcome])
             return
         try:
             # Who shares a commit waits for half as long: the others wait for it.
@@ -84,6 +108,8 @@ class Writer:
         late: list[Job] = []
         for place, job in enumerate(jobs):
             outcome = await self._alone(job, IMPATIENT_S)
+            if outcome is None:
+                continue
             if is_slow(_foreign(outcome)):
                 # Not a lock: the server is too slow for any of us.
                 late += jobs[place:]
@@ -94,17 +120,19 @@ class Writer:
                 deliver([outcome])
         for place, job in enumerate(late):
             outcome = await self._alone(job, self._timeout_s / 2)
+            if outcome is None:
+                continue
             deliver([outcome])
             if outcome.error is not None and (is_slow(_foreign(outcome)) or is_locked(_foreign(outcome))):
                 deliver(failures(late[place + 1 :], outcome.error))
                 break
 
-    async def _alone(self, job: Job, lock_s: float) -> Outcome:
-        """What became of a script that shares its commit with no other."""
+    async def _alone(self, job: Job, lock_s: float) -> Outcome | None:
+        """What became of a script that shares its commit with no other; None when it will be told later."""
         pause_s = _FIRST_PAUSE_S
         for tried in range(1, TRIES + 1):
             try:
-                (outcome,) = await self._until_committed([job], lock_s)
+                outcomes = await self._until_committed([job], lock_s)
             except StoreError as error:
                 return Outcome(job, None, error)
             except _Undone as undone:
@@ -115,13 +143,14 @@ class Writer:
                 if not is_contention(undone.cause) or (is_broken_constraint(undone.cause) and tried > 1):
                     break
             else:
-                break
+                return outcomes[0] if outcomes else None
             await asyncio.sleep(pause_s)
             pause_s *= 2
         return outcome
 
     async def _until_committed(self, jobs: list[Job], lock_s: float) -> list[Outcome]:
-        """The outcomes of all. Raises _Undone, or StoreUnavailable: nothing happened (but see ``was_committed``)."""
+        """The outcomes of all; none when they will be told later. Raises _Undone, or StoreUnavailable: nothing happened
+        (but see ``in_doubt``)."""
         for _ in range(LOSSES):
             fresh = self._session is None or not self._session.is_open
             if self._session is None or fresh:
@@ -138,7 +167,7 @@ class Writer:
     async def _try(self, session: Session, jobs: list[Job], lock_s: float) -> list[Outcome]:
         batch = Batch(session, self._statements)
         try:
-            await batch.begin(opening(self._timeout_s, lock_s), [job.turn for job in jobs])
+            await batch.begin(opening(self._timeout_s, lock_s) + self._connections.local, [job.turn for job in jobs])
             outcomes = [await self._run(batch, job) for job in jobs]
             transaction = await batch.finish()
         except Broken as broken:
@@ -146,8 +175,33 @@ class Writer:
         except Exception as error:
             await self._undo(session)
             raise error if isinstance(error, _Undone) else _Undone(error, foreign=False) from error
-        await self._end(session, transaction)
+        try:
+            await self._end(session, transaction)
+        except _InDoubt as doubt:
+            self._tell_later(outcomes, doubt.transaction)
+            return []
         return outcomes
+
+    def _tell_later(self, outcomes: list[Outcome], transaction: Transaction) -> None:
+        """Once the server is back, while others go on: what was committed must be started by whoever waits for it,
+        because nobody else knows that it was not started yet."""
+        doubt = asyncio.create_task(self._told_later(outcomes, transaction))
+        self._doubts.add(doubt)
+        doubt.add_done_callback(self._doubts.discard)
+
+    async def _told_later(self, outcomes: list[Outcome], transaction: Transaction) -> None:
+        jobs = [outcome.job for outcome in outcomes]
+        try:
+            committed = await was_committed(transaction, self._connections, LONGEST_DOUBT_S)
+            if committed:
+                deliver(outcomes)
+            elif committed is not None:
+                deliver(failures(jobs, StoreUnavailable("PostgreSQL went away before it committed")))
+        except StoreUnavailable as error:
+            deliver(failures(jobs, error))
+        finally:
+            # Whoever was told is not told again.
+            deliver(failures(jobs, in_doubt()))
 
     async def _broke(self, session: Session, error: Exception) -> NoReturn:
         if is_lost(error):
@@ -165,7 +219,10 @@ class Writer:
             if transaction is None or not is_lost(error):
                 await self._broke(session, error)
             self._drop()
-            if not await was_committed(transaction, self._connections, 2 * self._timeout_s):
+            committed = await was_committed(transaction, self._connections, 2 * self._timeout_s)
+            if committed is None:
+                raise _InDoubt(transaction) from error
+            if not committed:
                 raise _Lost from error
         else:
             if done != "COMMIT":

@@ -14,6 +14,7 @@ from relay.domain.times import DAY_MS, HOUR_MS, MINUTE_MS
 from relay.ports import Idempotency, Quota, Replay, Stored
 from relay.store.script import Db, Script
 from relay.store.scripts import idempotency as keys
+from relay.store.scripts.spans import spans
 from relay.store.sealing import KeyRing
 
 _encode = msgspec.json.encode
@@ -143,10 +144,12 @@ def _check_limit(db: Db, team: bytes, draft: MessageDraft, limit: RecipientLimit
     if not windows:
         return
     longest = max(span for _, span in windows)
+    within = spans(draft.created_ms - longest, draft.created_ms)
     for submission in draft.submissions:
         for mobile in submission.mobiles:
             rows = yield from db.rows(
                 "recipients.recent_sends",
+                spans=within,
                 mobile=mobile,
                 since_id=first_id(draft.created_ms - longest),
                 team=team,

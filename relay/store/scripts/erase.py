@@ -12,6 +12,7 @@ from relay.domain.numbers import read_mobile
 from relay.domain.retention import ERASED
 from relay.domain.times import DAY_MS
 from relay.store.script import Db, Script
+from relay.store.scripts.spans import all_spans
 
 ORPHAN_WAITS_MS: Final = DAY_MS
 """A report that found nobody may find its submission as long as that is under way, which takes an hour at most."""
@@ -59,8 +60,10 @@ def look(db: Db, stage: ErasureStage, mobile: int, after: Key, limit: int) -> Sc
             rows = yield from db.rows(f"erase.{stage}", digits=digits, **walk)
         case "inbound" | "orphans" | "messages":
             rows = yield from db.rows(f"erase.{stage}", like=like, **walk)
-        case "pairs" | "recipients":
-            rows = yield from db.rows(f"erase.{stage}", mobile=mobile, **walk)
+        case "pairs":
+            rows = yield from db.rows("erase.pairs", mobile=mobile, **walk)
+        case "recipients":
+            rows = yield from db.rows("erase.recipients", spans=(yield from all_spans(db)), mobile=mobile, **walk)
         case _:
             assert_never(stage)
     found = [row[0] for row in rows if row[1] or (len(row) > 2 and row[2] and traces.strike_refused(row[2]) != row[2])]
@@ -122,7 +125,7 @@ def _is_masked(db: Db, traces: Traces, content: bytes) -> Script[bool]:
     """Whether the mask stands in a body that names a submission of the number: no two of its numbers share a mask."""
     if not traces.is_masked(content):
         return False
-    tasks = yield from db.rows("recipients.tasks", mobile=traces.mobile)
+    tasks = yield from db.rows("recipients.tasks", spans=(yield from all_spans(db)), mobile=traces.mobile)
     names = [bytes(submission).hex() for submission, _ in tasks] + [own for _, own in tasks if own]
     return any(name.encode() in content for name in names)
 

@@ -16,6 +16,7 @@ from relay.store.script import Db, Row, Script
 from relay.store.scripts import raw as raws
 from relay.store.scripts.emit import Effects, emit
 from relay.store.scripts.reports import effects_of
+from relay.store.scripts.spans import spans
 
 LAST_SENDER_MS: Final = 72 * HOUR_MS
 """An answer without a known extension belongs to the team that sent to this number within this time."""
@@ -89,28 +90,31 @@ def _digest(row: InboundRow, mask: Mask | None) -> bytes:
 
 
 def _match(db: Db, account: bytes, raw: RawBody, row: InboundRow) -> Script[_Match | None]:
-    since_id = first_id(raw.received_ms - LAST_SENDER_MS)
+    sent: dict[str, object] = {
+        "spans": spans(raw.received_ms - LAST_SENDER_MS, raw.received_ms),
+        "since_id": first_id(raw.received_ms - LAST_SENDER_MS),
+    }
     if row.extension is not None:
         owner: Row | None = yield from db.row("extensions.owner", extension=row.extension)
         if owner is not None:
-            message = yield from _last_message(db, row, bytes(owner[0]), since_id)
+            message = yield from _last_message(db, row, bytes(owner[0]), sent)
             return _Match(team=bytes(owner[0]), matched_by="extension", extension=row.extension, message=message)
         owner = yield from db.row("extensions.suffix_owner", port=row.extension)
         if owner is not None:
-            message = yield from _last_message(db, row, bytes(owner[0]), since_id)
+            message = yield from _last_message(db, row, bytes(owner[0]), sent)
             return _Match(team=bytes(owner[0]), matched_by="suffix", extension=owner[1], message=message)
     if row.mobile is None:
         return None
-    last = yield from db.row("messages.last_to", mobile=row.mobile, since_id=since_id, account=account)
+    last = yield from db.row("messages.last_to", mobile=row.mobile, account=account, **sent)
     if last is None:
         return None
     return _Match(team=bytes(last[1]), matched_by="last_sender", extension=row.extension, message=bytes(last[0]))
 
 
-def _last_message(db: Db, row: InboundRow, team: bytes, since_id: bytes) -> Script[bytes | None]:
+def _last_message(db: Db, row: InboundRow, team: bytes, sent: dict[str, object]) -> Script[bytes | None]:
     if row.mobile is None:
         return None
-    found = yield from db.row("messages.last_of_team_to", mobile=row.mobile, since_id=since_id, team=team)
+    found = yield from db.row("messages.last_of_team_to", mobile=row.mobile, team=team, **sent)
     return None if found is None else bytes(found[0])
 
 

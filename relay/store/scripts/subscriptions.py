@@ -13,8 +13,8 @@ from relay.domain.endpoints import (
     Endpoint,
     EndpointView,
 )
-from relay.domain.ids import AttemptId, DeliveryId, EndpointId, EventId, TeamId, raw_bytes
-from relay.domain.times import instant, instant_or_none, to_ms
+from relay.domain.ids import AttemptId, DeliveryId, EndpointId, EventId, TeamId, first_id, raw_bytes
+from relay.domain.times import MINUTE_MS, instant, instant_or_none, to_ms
 from relay.ports import Idempotency, NewEndpoint, Page, Replay, Stored
 from relay.store.script import Db, Row, Script
 from relay.store.scripts import idempotency as keys
@@ -27,6 +27,9 @@ _CREDENTIAL: Final = re.compile(r"auth|key|token|secret|cookie|password|signatur
 _encode = msgspec.json.encode
 DISCARDED_AT_ONCE: Final = 2_000
 """Deliveries that one commit ends with their endpoint: others wait for it meanwhile."""
+LAST_ID_MS: Final = 2**48 - 1
+BESIDE_MS: Final = MINUTE_MS
+"""The deliveries of an event are made with it: their ids are of its time, within what a clock may be set back."""
 
 
 def _headers_place(endpoint: bytes) -> str:
@@ -221,9 +224,14 @@ def deliveries(
 ) -> Script[Page[DeliveryView]]:
     """Newest first, over what is pending and what is history."""
     rows: list[Row] = []
+    first, last = b"", before(position)
+    if event is not None:
+        at_ms = int.from_bytes(event[:6])
+        first, last = first_id(at_ms - BESIDE_MS), min(last, first_id(min(at_ms + BESIDE_MS, LAST_ID_MS)))
     bound = {
         "team": team,
-        "before": before(position),
+        "before": last,
+        "after": first,
         "endpoint": endpoint,
         "event": event,
         "most": limit + 1,

@@ -15,9 +15,10 @@ from relay.domain.messages import (
 )
 from relay.domain.retention import ERASED
 from relay.domain.states import FINAL, STATUSES, RecipientStatus, message_status
-from relay.domain.times import instant, instant_or_none
+from relay.domain.times import instant, instant_or_none, to_ms
 from relay.ports import MessageFilter, Page
 from relay.store.script import Db, Row, Script
+from relay.store.scripts.spans import spans
 
 NEWEST: Final = b"\xff" * 16
 """Sorts after every id: where a list that runs newest first begins."""
@@ -44,14 +45,14 @@ def messages(
     db: Db, team: bytes, filters: MessageFilter, position: str | None, limit: int
 ) -> Script[Page[MessageView]]:
     """Newest first."""
+    if filters.to is not None or filters.reference is not None:
+        return (yield from _few_messages(db, team, filters, position, limit))
     rows = yield from db.rows(
         "messages.list",
         team=team,
         before=before(position),
         created_after_ms=filters.created_after_ms,
         created_before_ms=filters.created_before_ms,
-        reference=filters.reference,
-        mobile=filters.to,
         status=filters.status,
         most=limit + 1,
     )
@@ -59,6 +60,55 @@ def messages(
     for row in rows[:limit]:
         data.append((yield from _message(db, row)))  # noqa: PERF401 - "yield from" has no place in a comprehension
     return Page(data=data, next_position=bytes(rows[limit - 1][0]).hex() if len(rows) > limit else None)
+
+
+def _few_messages(
+    db: Db, team: bytes, filters: MessageFilter, position: str | None, limit: int
+) -> Script[Page[MessageView]]:
+    """Those to one number, or with one reference: each is looked at, whatever else is asked for."""
+    found: list[tuple[bytes, MessageView]] = []
+    at = before(position)
+    within = "[]" if filters.to is None else (yield from _all_spans(db, team, at))
+    while True:
+        if filters.to is not None:
+            rows = yield from db.rows(
+                "messages.sent_to", spans=within, mobile=filters.to, before=at, team=team, most=limit + 1
+            )
+        else:
+            rows = yield from db.rows(
+                "messages.of_reference", team=team, reference=filters.reference, before=at, most=limit + 1
+            )
+        for key, place in rows:
+            row = yield from db.row("messages.view", id=key, team=team)
+            if row is not None:
+                view = yield from _message(db, row)
+                if _is_wanted(view, filters):
+                    found.append((bytes(place), view))
+        if len(found) > limit or len(rows) <= limit:
+            break
+        at = bytes(rows[-1][1])
+    more = len(found) > limit
+    return Page(data=[view for _, view in found[:limit]], next_position=found[limit - 1][0].hex() if more else None)
+
+
+def _all_spans(db: Db, team: bytes, at: bytes) -> Script[str]:
+    """Of all messages of the team that are older than the id ``at``."""
+    oldest = yield from db.row("messages.oldest", team=team)
+    newest = yield from db.row("messages.newest", team=team)
+    if oldest is None or newest is None:
+        return "[]"
+    last = min(at, bytes(newest[0]))
+    return spans(int.from_bytes(bytes(oldest[0])[:6]), int.from_bytes(last[:6]))
+
+
+def _is_wanted(view: MessageView, filters: MessageFilter) -> bool:
+    created_ms = to_ms(view.created_at)
+    return (
+        filters.reference in (None, view.reference)
+        and filters.status in (None, view.status)
+        and (filters.created_after_ms is None or created_ms > filters.created_after_ms)
+        and (filters.created_before_ms is None or created_ms < filters.created_before_ms)
+    )
 
 
 def _message(db: Db, row: Row) -> Script[MessageView]:

@@ -29,7 +29,13 @@ SELECT id, text LIKE :like OR reference LIKE :like OR metadata LIKE :like,
 FROM messages WHERE id > :after ORDER BY id LIMIT :most
 
 -- name: erase.recipients
-SELECT submission, 1 FROM recipients WHERE mobile = :mobile AND submission > :after ORDER BY submission LIMIT :most
+SELECT submission, 1 FROM recipients
+WHERE LOWER(HEX(SUBSTR(submission, 1, 3))) IN (SELECT value FROM json_each(:spans))
+  AND mobile = :mobile AND submission > :after
+ORDER BY submission LIMIT :most
+
+-- name: messages.ends
+SELECT (SELECT MIN(id) FROM messages), (SELECT MAX(id) FROM messages)
 
 -- name: raw.read
 SELECT state, body, query FROM raw_bodies WHERE id = :id
@@ -39,7 +45,7 @@ UPDATE raw_bodies SET body = :nothing, query = :nothing WHERE id = :id
 
 -- name: recipients.tasks
 SELECT r.submission, s.provider_task_id FROM recipients r JOIN submissions s ON s.id = r.submission
-WHERE r.mobile = :mobile
+WHERE LOWER(HEX(SUBSTR(r.submission, 1, 3))) IN (SELECT value FROM json_each(:spans)) AND r.mobile = :mobile
 
 -- name: events.read
 SELECT payload FROM events WHERE id = :id

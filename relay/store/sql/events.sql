@@ -103,8 +103,9 @@ RETURNING id, endpoint, event, team, attempt, created_ms
 
 -- What was more than one commit takes; and an event that was stored beside the deletion may have left a delivery to it.
 -- name: endpoints.deleted_with_due
+-- Not EXISTS: PostgreSQL would make a join of it, and then it may begin with the deliveries.
 SELECT e.id FROM endpoints e WHERE e.deleted_ms > :since_ms
-  AND EXISTS (SELECT 1 FROM deliveries d WHERE d.endpoint = e.id AND d.claim IS NULL)
+  AND (SELECT 1 FROM deliveries d WHERE d.endpoint = e.id AND d.claim IS NULL LIMIT 1) IS NOT NULL
 
 -- name: endpoints.view
 SELECT id, url, event_types, extensions, description, headers_sealed, max_in_flight, status, disabled_reason,
@@ -137,18 +138,19 @@ FROM deliveries d JOIN events ev ON ev.id = d.event WHERE d.id = :id AND d.team 
 SELECT h.id, h.endpoint, h.event, ev.type, h.status, h.attempt, NULL, h.created_ms, h.finished_ms
 FROM delivery_history h JOIN events ev ON ev.id = h.event WHERE h.id = :id AND h.team = :team
 
--- A filter that is NULL leaves the thing open; both tables are read newest first and merged by the script.
+-- A filter that is NULL leaves the thing open; both tables are read newest first and merged by the script. The
+-- deliveries of one event lie between ``after`` and ``before``, or all of the team would be looked at for them.
 -- name: deliveries.list
 SELECT d.id, d.endpoint, d.event, ev.type, 'pending', d.attempt, d.due_ms, d.created_ms, NULL
 FROM deliveries d JOIN events ev ON ev.id = d.event
-WHERE d.team = :team AND d.id < :before
+WHERE d.team = :team AND d.id < :before AND d.id > :after
   AND (d.endpoint = :endpoint OR :endpoint IS NULL) AND (d.event = :event OR :event IS NULL)
 ORDER BY d.id DESC LIMIT :most
 
 -- name: history.list
 SELECT h.id, h.endpoint, h.event, ev.type, h.status, h.attempt, NULL, h.created_ms, h.finished_ms
 FROM delivery_history h JOIN events ev ON ev.id = h.event
-WHERE h.team = :team AND h.id < :before
+WHERE h.team = :team AND h.id < :before AND h.id > :after
   AND (h.endpoint = :endpoint OR :endpoint IS NULL) AND (h.event = :event OR :event IS NULL)
   AND (h.status = :status OR :status IS NULL)
 ORDER BY h.id DESC LIMIT :most

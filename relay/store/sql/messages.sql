@@ -27,12 +27,13 @@ RETURNING units
 -- name: quota.give_back
 UPDATE quota_use SET units = units - :units WHERE team = :team AND day = :day
 
--- A submission's id begins with its time, so that "since" is a range of ids.
+-- A submission's id begins with its time, so that "since" is a range of ids. Spans: see scripts/spans.py.
 -- name: recipients.recent_sends
 SELECT r.submission FROM recipients r
 JOIN submissions s ON s.id = r.submission
 JOIN messages m ON m.id = s.message
-WHERE r.mobile = :mobile AND r.submission >= :since_id AND m.team = :team AND m.category = :category
+WHERE LOWER(HEX(SUBSTR(r.submission, 1, 3))) IN (SELECT value FROM json_each(:spans))
+  AND r.mobile = :mobile AND r.submission >= :since_id AND m.team = :team AND m.category = :category
   AND s.status NOT IN ('failed', 'canceled')
 
 -- name: messages.insert
@@ -126,8 +127,9 @@ UPDATE submissions SET n_open = n_open - :closed WHERE id = :id
 -- name: submissions.mark_told
 UPDATE submissions SET told = 1 WHERE id = :id
 
+-- That it is above 0 is a condition of the index on PostgreSQL, which would else take it for a claim too.
 -- name: submissions.expired
-SELECT id FROM submissions WHERE status IN ('scheduled', 'queued') AND expires_ms <= :before_ms
+SELECT id FROM submissions WHERE status IN ('scheduled', 'queued') AND expires_ms <= :before_ms AND expires_ms > 0
 ORDER BY expires_ms LIMIT :most
 
 -- name: submissions.lapsed

@@ -51,8 +51,9 @@ WHERE account = :account AND task_id = :task_id AND resolved_ms IS NULL AND kind
 -- Reports of the last minutes whose task is known by now: its submission was stored while they were.
 -- name: orphans.adoptable
 -- The join is CROSS because SQLite then keeps its order: few orphans, each with one look into the submissions.
+-- COALESCE keeps PostgreSQL from walking over the index of all that is not resolved.
 SELECT s.id, o.task_id FROM orphans o CROSS JOIN submissions s
-WHERE o.id >= :since_id AND o.resolved_ms IS NULL AND o.task_id IS NOT NULL AND o.kind = 'report'
+WHERE o.id >= :since_id AND COALESCE(o.resolved_ms, 0) = 0 AND o.task_id IS NOT NULL AND o.kind = 'report'
   AND s.provider_task_id = o.task_id AND s.account = o.account
 ORDER BY o.id LIMIT :most
 
@@ -85,7 +86,8 @@ ORDER BY LENGTH(extension) DESC LIMIT 1
 SELECT m.id, m.team FROM recipients r
 JOIN submissions s ON s.id = r.submission
 JOIN messages m ON m.id = s.message
-WHERE r.mobile = :mobile AND r.submission >= :since_id AND s.account = :account
+WHERE LOWER(HEX(SUBSTR(r.submission, 1, 3))) IN (SELECT value FROM json_each(:spans))
+  AND r.mobile = :mobile AND r.submission >= :since_id AND s.account = :account
   AND s.status NOT IN ('scheduled', 'queued', 'failed', 'canceled')
 ORDER BY r.submission DESC LIMIT 1
 
@@ -93,7 +95,8 @@ ORDER BY r.submission DESC LIMIT 1
 SELECT m.id FROM recipients r
 JOIN submissions s ON s.id = r.submission
 JOIN messages m ON m.id = s.message
-WHERE r.mobile = :mobile AND r.submission >= :since_id AND m.team = :team
+WHERE LOWER(HEX(SUBSTR(r.submission, 1, 3))) IN (SELECT value FROM json_each(:spans))
+  AND r.mobile = :mobile AND r.submission >= :since_id AND m.team = :team
   AND s.status NOT IN ('scheduled', 'queued', 'failed', 'canceled')
 ORDER BY r.submission DESC LIMIT 1
 

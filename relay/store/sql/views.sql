@@ -19,10 +19,6 @@ FROM messages m JOIN message_states t ON t.message = m.id
 WHERE m.team = :team AND m.id < :before
   AND (m.created_ms > :created_after_ms OR :created_after_ms IS NULL)
   AND (m.created_ms < :created_before_ms OR :created_before_ms IS NULL)
-  AND (m.reference = :reference OR :reference IS NULL)
-  AND (EXISTS (
-    SELECT 1 FROM submissions s JOIN recipients r ON r.submission = s.id
-    WHERE s.message = m.id AND r.mobile = :mobile) OR :mobile IS NULL)
   AND (CASE
     WHEN t.n_scheduled > 0 THEN 'scheduled' WHEN t.n_queued > 0 THEN 'queued'
     WHEN t.n_submitting > 0 THEN 'submitting' WHEN t.n_unconfirmed > 0 THEN 'unconfirmed'
@@ -32,6 +28,26 @@ WHERE m.team = :team AND m.id < :before
     WHEN t.n_no_report = m.to_count THEN 'no_report' WHEN t.n_canceled = m.to_count THEN 'canceled'
     WHEN t.n_failed = m.to_count THEN 'failed' ELSE 'completed' END = :status OR :status IS NULL)
 ORDER BY m.id DESC LIMIT :most
+
+-- The messages with a reference, or to a number, are few, and lie far apart: by an index of their own.
+-- name: messages.of_reference
+SELECT id, id FROM messages WHERE team = :team AND reference = :reference AND id < :before
+ORDER BY id DESC LIMIT :most
+
+-- name: messages.sent_to
+SELECT m.id, r.submission FROM recipients r
+JOIN submissions s ON s.id = r.submission
+JOIN messages m ON m.id = s.message
+WHERE LOWER(HEX(SUBSTR(r.submission, 1, 3))) IN (SELECT value FROM json_each(:spans))
+  AND r.mobile = :mobile AND r.submission < :before AND m.team = :team
+ORDER BY r.submission DESC LIMIT :most
+
+-- Not "team =": PostgreSQL would then walk over everybody's messages until it meets one of the team.
+-- name: messages.oldest
+SELECT id FROM messages WHERE team >= :team AND team <= :team ORDER BY team, id LIMIT 1
+
+-- name: messages.newest
+SELECT id FROM messages WHERE team >= :team AND team <= :team ORDER BY team DESC, id DESC LIMIT 1
 
 -- name: submissions.of_message
 SELECT id, provider_task_id, account, status, code, provider_message FROM submissions

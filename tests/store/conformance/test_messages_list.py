@@ -3,11 +3,13 @@
 import random
 from typing import Final
 
+import msgspec
 import pytest
 
 from relay.domain.ids import raw_bytes
 from relay.domain.messages import MessageView
 from relay.domain.states import FINAL, STATUSES, RecipientStatus, message_status
+from relay.domain.times import DAY_MS
 from relay.ports import MessageFilter, Page
 from tests.store.builders import ACCEPTED, NOW_MS, mobiles, report, task_of, work_of
 from tests.store.conformance.engines import Database
@@ -37,6 +39,21 @@ async def test_a_full_last_page_has_no_next(world: World) -> None:
     for _ in range(2):
         await world.accept(NUMBERS)
     assert (await world.store.messages(world.team.id, MessageFilter(), position=None, limit=2)).next_position is None
+
+
+@pytest.mark.parametrize("filters", [MessageFilter(to=NUMBERS[0]), MessageFilter(reference="a")])
+async def test_the_few_that_a_filter_finds_are_listed_page_by_page_however_far_they_lie_apart(
+    world: World, filters: MessageFilter
+) -> None:
+    made = [await world.accept(NUMBERS[:1], created_ms=NOW_MS + day * DAY_MS, reference="a") for day in range(5)]
+    await world.accept(NUMBERS[1:], created_ms=NOW_MS + 5 * DAY_MS, reference="b")
+    for draft in made[::2]:
+        await world.finish(work_of(draft), ACCEPTED)
+    filters = msgspec.structs.replace(filters, status="submitted")
+    first = await world.store.messages(world.team.id, filters, position=None, limit=2)
+    second = await world.store.messages(world.team.id, filters, position=first.next_position, limit=2)
+    assert [[view.id for view in page.data] for page in (first, second)] == [[made[4].id, made[2].id], [made[0].id]]
+    assert second.next_position is None
 
 
 async def test_each_filter_leaves_what_it_says(world: World) -> None:

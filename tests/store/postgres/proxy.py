@@ -1,4 +1,4 @@
-"""A TCP proxy before PostgreSQL that breaks connections where it hurts: around a COMMIT."""
+"""A TCP proxy before PostgreSQL that breaks connections where it hurts: most of all around a COMMIT."""
 
 import asyncio
 import contextlib
@@ -7,8 +7,8 @@ from typing import Final, Literal
 
 from tests.postgres.server import OWNER, PASSWORD, PostgresServer
 
-Cut = Literal["before", "after"]
-_COMMIT: Final = b"COMMIT\0"
+Cut = Literal["before", "after", "never"]
+COMMIT: Final = b"COMMIT\0"
 _LIMIT: Final = 2**20
 
 
@@ -18,18 +18,26 @@ async def _nothing() -> None:
 
 class Proxy:
     """Passes everything on. ``cut``: the next COMMIT is the last thing that is heard of its connection, *before* it
-    reaches the server, or *after* the server has answered it, which is not passed on."""
+    reaches the server, or *after* the server has answered it, which is not passed on; or it is only held up."""
 
     def __init__(self, server: PostgresServer) -> None:
         self._server = server
-        self._cut: Cut | None = None
+        self._cut: Cut = "never"
+        self._at = COMMIT
         self._meanwhile: Callable[[], Awaitable[None]] = _nothing
         self.cuts = 0
         self.port = 0
 
-    def cut(self, when: Cut, times: int = 1, meanwhile: Callable[[], Awaitable[None]] = _nothing) -> None:
-        """The next ``times`` COMMITs. ``meanwhile`` is done before the connection is cut."""
-        self._cut, self.cuts, self._meanwhile = when, times, meanwhile
+    def cut(
+        self,
+        when: Cut,
+        *,
+        at: bytes = COMMIT,
+        times: int = 1,
+        meanwhile: Callable[[], Awaitable[None]] = _nothing,
+    ) -> None:
+        """The next ``times`` COMMITs, or what else holds ``at``. ``meanwhile`` is done before the connection is cut."""
+        self._cut, self._at, self.cuts, self._meanwhile = when, at, times, meanwhile
 
     def url(self, database: str) -> str:
         """As the owner, through the proxy."""
@@ -41,7 +49,7 @@ class Proxy:
         passing = asyncio.create_task(_pass(server, answers))
         try:
             while data := await client.read(_LIMIT):
-                if self.cuts and data.endswith(_COMMIT):
+                if self.cuts and self._at in data:
                     self.cuts -= 1
                     if self._cut == "after":
                         passing.cancel()
@@ -49,7 +57,8 @@ class Proxy:
                         requests.write(data)
                         await server.read(_LIMIT)
                     await self._meanwhile()
-                    return
+                    if self._cut != "never":
+                        return
                 requests.write(data)
                 await requests.drain()
         except ConnectionError:

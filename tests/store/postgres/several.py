@@ -20,7 +20,8 @@ from tests.postgres.server import PostgresServer
 from tests.postgres.servers import PostgresServers
 from tests.store import builders
 from tests.store.builders import ENTROPY
-from tests.store.conformance.world import AllStraight, World
+from tests.store.conformance.world import World
+from tests.store.postgres.proxy import Proxy, proxied
 
 T = TypeVar("T")
 PATIENT_S: Final = 20.0
@@ -42,10 +43,7 @@ class Several:
     async def start(self) -> None:
         """A new team and a new account; what was before is nobody's."""
         self.worlds = [World(store) for store in self.stores]
-        for world in self.worlds:
-            world.team, world.account = self.worlds[0].team, self.worlds[0].account
-        self.worlds[0].team = team = builders.team(extensions=(str(next(_numbers)),))
-        self.worlds[0].account = account = builders.account()
+        team, account = builders.team(extensions=(str(next(_numbers)),)), builders.account()
         for world in self.worlds:
             world.team, world.account = team, account
         await self.worlds[0].start()
@@ -77,28 +75,47 @@ class Several:
         """As the administrator."""
         return [tuple(row) for row in self._server.execute(self._database, sql, *params)]
 
+    def waiting(self) -> int:
+        """How many wait for an advisory lock."""
+        sql = (
+            "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+            " WHERE NOT l.granted AND l.locktype = 'advisory' AND d.datname = $1"
+        )
+        return int(self.execute(sql, self._database)[0][0])
+
+    @contextlib.asynccontextmanager
+    async def proxied(self) -> AsyncIterator[tuple[Proxy, World]]:
+        """One more world, whose store has a proxy before it."""
+        async with proxied(self._server) as proxy:
+            store = ScriptStore(_driver(proxy.url(self._database)), KeyRing({"k1": bytes(32)}))
+            world = World(store)
+            world.team, world.account = self.worlds[0].team, self.worlds[0].account
+            try:
+                yield proxy, world
+            finally:
+                await store.close()
+
     def deadlocks(self) -> int:
         """How many the server has found. By its log: what it counts it tells later."""
         return self._server.logged(_DEADLOCK) - self._deadlocks
 
 
 @contextlib.asynccontextmanager
-async def several(
-    server: PostgresServer, database: str, url: str, *, pooler: bool, straight: AllStraight | None = None
-) -> AsyncIterator[Several]:
+async def several(server: PostgresServer, database: str, url: str, *, pooler: bool) -> AsyncIterator[Several]:
     """Three stores on a migrated database."""
-    queries = Queries.load("postgres")
-    drivers = [
-        PostgresDriver(url, queries, Db(queries, ENTROPY, straight), timeout_s=PATIENT_S, pooler=pooler)
-        for _ in range(3)
-    ]
-    made = Several(server, database, [ScriptStore(driver, KeyRing({"k1": bytes(32)})) for driver in drivers])
+    stores = [ScriptStore(_driver(url, pooler=pooler), KeyRing({"k1": bytes(32)})) for _ in range(3)]
+    made = Several(server, database, stores)
     try:
         await made.start()
         yield made
     finally:
-        for store in made.stores:
+        for store in stores:
             await store.close()
+
+
+def _driver(url: str, *, pooler: bool = False) -> PostgresDriver:
+    queries = Queries.load("postgres")
+    return PostgresDriver(url, queries, Db(queries, ENTROPY, None), timeout_s=PATIENT_S, pooler=pooler)
 
 
 @contextlib.contextmanager

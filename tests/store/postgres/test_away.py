@@ -15,6 +15,7 @@ from tests.postgres.found import found
 from tests.postgres.server import PostgresServer
 from tests.postgres.servers import PostgresServers
 from tests.store.postgres.notes import SECONDS, Gate, Notes, read_all, write
+from tests.store.postgres.proxy import proxied
 
 AT_ONCE_S: Final = 5.0
 """More than a refusal takes on a slow machine, and far less than any time-out of these drivers."""
@@ -73,6 +74,19 @@ async def test_connections_that_were_ended_while_they_lay_idle_are_not_noticed(n
     assert await driver.write(write(1)) == 1
     assert len(await driver.read(read_all)) == 16
     await driver.close()
+
+
+async def test_a_connection_that_breaks_at_its_first_use_is_not_noticed(newest: Notes) -> None:
+    async with proxied(newest.server) as proxy:
+        driver = newest.driver(proxy.url(newest.name), writers=1, readers=1)
+        await driver.write(write(1))
+        assert await driver.read(read_all) == [1]
+        proxy.cut("before", at=b"BEGIN", times=1)
+        assert await driver.write(write(2)) == 2
+        proxy.cut("before", at=b"BEGIN", times=1)
+        assert await driver.read(read_all) == [1, 2]
+        assert proxy.cuts == 0
+        await driver.close()
 
 
 async def test_a_connection_that_is_ended_in_the_middle_is_not_noticed_either(newest: Notes) -> None:

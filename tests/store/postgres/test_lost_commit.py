@@ -1,7 +1,7 @@
 """A COMMIT whose answer is lost: whoever waits is told what became of it, and it is done exactly once."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -10,7 +10,7 @@ from relay.store.postgres.writer import LOSSES
 from relay.store.script import Db, Script
 from tests.postgres.found import found
 from tests.postgres.servers import PostgresServers
-from tests.store.postgres.notes import Notes, read_all, write
+from tests.store.postgres.notes import SECONDS, Notes, read_all, write
 from tests.store.postgres.proxy import Cut, proxied
 
 
@@ -65,31 +65,52 @@ async def test_a_script_is_not_run_for_ever_when_no_commit_arrives(newest: Notes
         await driver.close()
 
 
-async def test_a_commit_that_a_crash_took_is_not_taken_for_that_of_whoever_got_its_number(
-    postgres_servers: PostgresServers,
-) -> None:
-    # Nothing reaches the disk but by a commit, so that the crash takes the number with it.
+@pytest.fixture
+def forgetful(postgres_servers: PostgresServers) -> Iterator[Notes]:
+    """Nothing reaches its disk but by a commit: a crash takes the number of a transaction with it."""
     server = postgres_servers.new(found()[0], settings={"wal_writer_delay": "10s", "bgwriter_delay": "10s"})
     server.start()
-    notes = Notes(server)
+    yield Notes(server)
+    server.close()
+
+
+async def _crash(notes: Notes, others: int) -> str:
+    """The number of the transaction that was under way, which is lost; then others commit."""
+    ((number,),) = notes.execute("SELECT backend_xid::text FROM pg_stat_activity WHERE backend_xid IS NOT NULL")
+    notes.server.kill()
+    notes.server.start()
+    for other in range(others):
+        notes.execute("INSERT INTO notes (id, text) VALUES ($1, '')", 100 + other)
+    return str(number)
+
+
+async def test_a_commit_that_a_crash_took_is_not_taken_for_that_of_whoever_got_its_number(forgetful: Notes) -> None:
     taken: list[str] = []
 
     async def crash() -> None:
-        ((number,),) = notes.execute("SELECT backend_xid::text FROM pg_stat_activity WHERE backend_xid IS NOT NULL")
-        taken.append(number)
-        server.kill()
-        server.start()
-        for other in range(100, 110):
-            notes.execute("INSERT INTO notes (id, text) VALUES ($1, '')", other)
+        taken.append(await _crash(forgetful, 10))
 
-    async with proxied(server) as proxy:
-        driver = notes.driver(proxy.url(notes.name), writers=1)
+    async with proxied(forgetful.server) as proxy:
+        driver = forgetful.driver(proxy.url(forgetful.name), writers=1)
         await driver.write(write(0))
         proxy.cut("before", meanwhile=crash)
         with pytest.raises(StoreUnavailable):
             await driver.write(write(1))
-        assert notes.stored() == [0, *range(100, 110)]
-        assert (taken[0],) in notes.execute("SELECT xact::text FROM notes WHERE id >= 100")
+        assert forgetful.stored() == [0, *range(100, 110)]
+        assert (taken[0],) in forgetful.execute("SELECT xact::text FROM notes WHERE id >= 100")
         assert await driver.write(write(2)) == 2
         await driver.close()
-    server.close()
+
+
+async def test_a_commit_that_a_crash_took_is_done_again_when_nobody_has_got_its_number(forgetful: Notes) -> None:
+    async def crash() -> None:
+        await _crash(forgetful, 0)
+
+    async with proxied(forgetful.server) as proxy:
+        driver = forgetful.driver(proxy.url(forgetful.name), writers=1)
+        await driver.write(write(0))
+        proxy.cut("before", meanwhile=crash)
+        async with asyncio.timeout(SECONDS):
+            assert await driver.write(write(1)) == 1
+        assert forgetful.stored() == [0, 1]
+        await driver.close()

@@ -209,6 +209,16 @@ async def test_writes_of_one_row_keep_their_order(putting: PostgresDriver, plain
     assert await plain.tables() == stored
 
 
+async def test_rows_are_numbered_in_the_order_in_which_they_come(putting: PostgresDriver, plain: Plain) -> None:
+    # Whether anybody waits for them or not.
+    inserts: list[Op] = [
+        (kind, "logs.insert", [{"id": number, "part": 0, "a": 0}])
+        for number, kind in enumerate(("put", "run", "put", "put", "run"))
+    ]
+    assert await _together(putting, [(inserts, False)]) == [[1, 1]]
+    assert await plain.tables() == [(number, "noted") for number in range(5)]
+
+
 async def test_more_rows_than_one_statement_takes_are_all_there(putting: PostgresDriver, plain: Plain) -> None:
     many: Program = (
         [("put", "items.insert", [{"id": id, "part": 0, "a": 0} for id in range(2 * MOST_ROWS + 1)])],

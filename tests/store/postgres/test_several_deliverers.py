@@ -1,7 +1,7 @@
 """Several processes on one database: events and deliveries."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final
 
@@ -9,13 +9,15 @@ import msgspec
 
 from relay.domain.endpoints import DeliveryWork
 from relay.ports import FinishedDelivery, NewEndpoint
+from tests.faults.polling import until
 from tests.store import builders
 from tests.store.builders import LEASE_MS, NOW_MS, mobiles, report, task_of
 from tests.store.conformance.world import World
 from tests.store.postgres.several import Several
 
-Thing = Callable[[World], Awaitable[Any]]
+Thing = Callable[[World], Coroutine[Any, Any, Any]]
 LATER_MS: Final = NOW_MS + 60_000
+SECONDS: Final = 20.0
 
 
 async def _told(three: Several, count: int) -> list[Thing]:
@@ -58,8 +60,11 @@ async def test_of_two_who_think_that_they_have_a_delivery_one_does(three: Severa
     first = await three.worlds[0].lease((endpoint, 30), now_ms=LATER_MS)
     second = await three.worlds[1].lease((endpoint, 30), now_ms=LATER_MS + LEASE_MS, claim=b"another")
     assert {work.id for work in first} == {work.id for work in second}
-    results = await three.all_well([partial(_finish, work=work) for work in (*first, *second)])
-    assert [result.fenced for result in results] == [True] * 30 + [False] * 30
+    # Who has it tells twice, as after an answer that was lost.
+    results = await three.all_well([partial(_finish, work=work) for work in (*first, *second, *second)])
+    fenced = [result.fenced for result in results]
+    assert fenced[:30] == [True] * 30
+    assert [sorted(pair) for pair in zip(fenced[30:60], fenced[60:], strict=True)] == [[False, True]] * 30
     assert three.execute("SELECT count(*) FROM attempts") == [(30,)]
 
 
@@ -88,6 +93,29 @@ async def test_nothing_is_left_pending_for_an_endpoint_that_is_deleted_beside_ev
 
 async def _delete(world: World, *, endpoint: NewEndpoint) -> bool:
     return await world.store.delete_endpoint(world.team.id, endpoint.view.id, NOW_MS)
+
+
+async def test_an_event_is_never_seen_before_one_of_a_smaller_number(three: Several) -> None:
+    """One commit is held up; whoever commits another event of the team has to wait for it."""
+    first, second = await _told(three, 2)
+    team = three.worlds[0].team.id
+    held, released = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        held.set()
+        await released.wait()
+
+    async with three.proxied() as (proxy, through):
+        proxy.cut("never", meanwhile=hold)
+        slow = asyncio.create_task(first(through))
+        await held.wait()
+        quick = asyncio.create_task(second(three.worlds[1]))
+        await until(lambda: quick.done() or three.waiting() > 0, SECONDS, "the other one waits")
+        before = await three.stores[2].events(team, position=None, limit=9, event_types=())
+        released.set()
+        await asyncio.gather(slow, quick)
+        after = await three.stores[2].events(team, position=before.next_position, limit=9, event_types=())
+    assert len(before.data + after.data) == 2
 
 
 async def test_who_follows_the_events_while_others_write_misses_none_and_sees_none_twice(three: Several) -> None:

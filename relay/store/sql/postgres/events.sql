@@ -16,6 +16,7 @@ SELECT d.claim, d.endpoint, d.event, d.team, d.attempt, d.created_ms, e.status, 
   e.deleted_ms
 FROM deliveries d JOIN endpoints e ON e.id = d.endpoint WHERE d.id = :id FOR UPDATE OF d
 
+-- The condition on (team, position): see lists.sql.
 -- name: events.list_of_types
-SELECT position, payload FROM events WHERE team = :team AND position > :after
-  AND type IN (SELECT json_array_elements_text(CAST(:types AS json))) ORDER BY position LIMIT :most
+SELECT position, payload FROM events WHERE team <= :team AND (team, position) > (:team, :after)
+  AND type IN (SELECT json_array_elements_text(CAST(:types AS json))) ORDER BY team, position LIMIT :most

@@ -14,9 +14,10 @@ SELECT t.message FROM message_states t WHERE t.message IN (
   UNION SELECT s.message FROM submissions s WHERE s.provider_task_id = ANY (:tasks))
 ORDER BY t.message FOR UPDATE OF t
 
--- Two replicas claim beside each other: each passes over what the other is just taking.
+-- Two replicas claim beside each other: each passes over what the other is just taking. The sum keeps PostgreSQL from
+-- the index of what expires, by which it would read all that waits.
 -- name: submissions.due
 SELECT id, message, status, attempt, n_open FROM submissions
-WHERE account = :account AND priority = :priority AND due_ms <= :now_ms AND expires_ms > :now_ms
+WHERE account = :account AND priority = :priority AND due_ms <= :now_ms AND expires_ms + 0 > :now_ms
   AND status IN ('scheduled', 'queued')
 ORDER BY due_ms LIMIT :most FOR UPDATE SKIP LOCKED
