@@ -23,6 +23,8 @@ SETTINGS: Final = {
     "replica_ttl_s": str(TTL_S),
 }
 """Of replicas that find out soon what became of the others."""
+ACCOUNT: Final = {"connections": 32}
+"""Of rounds of faults: what a joiner's wait for its share has left behind goes out soon."""
 
 
 def on(*database_urls: str, each: int = 2) -> list[dict[str, str]]:

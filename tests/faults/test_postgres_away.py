@@ -14,7 +14,7 @@ import pytest
 from tests.faults.conftest import OpenWorld, Tell
 from tests.faults.forwarder import Forwarder
 from tests.faults.load import Load
-from tests.faults.replicas import SETTINGS, TTL_S, on
+from tests.faults.replicas import ACCOUNT, SETTINGS, TTL_S, on
 from tests.faults.rounds import endure, rounds
 from tests.faults.world import World
 from tests.postgres.server import PostgresServer
@@ -62,7 +62,7 @@ async def test_nothing_is_lost_or_sent_twice_when_postgresql_is_stopped_and_star
 ) -> None:
     url = own_server.create_database("relay")
     ways: cycle[Stop] = cycle([lambda: own_server.stop("fast"), lambda: own_server.stop("immediate"), own_server.kill])
-    async with open_world(replicas=on(url), settings=SETTINGS, report_delay_ms=REPORT_DELAY_MS) as world:
+    async with open_world(replicas=on(url), settings=SETTINGS, account=ACCOUNT, report_delay_ms=REPORT_DELAY_MS) as world:
         load = Load(world, random)
 
         async def stop_and_start() -> None:
@@ -82,7 +82,7 @@ async def test_nothing_is_lost_or_sent_twice_when_postgresql_stands_still_for_a_
     open_world: OpenWorld, own_server: PostgresServer, random: Random, tell: Tell
 ) -> None:
     url = own_server.create_database("relay")
-    async with open_world(replicas=on(url), settings=SETTINGS, report_delay_ms=REPORT_DELAY_MS) as world:
+    async with open_world(replicas=on(url), settings=SETTINGS, account=ACCOUNT, report_delay_ms=REPORT_DELAY_MS) as world:
         load = Load(world, random)
 
         async def pause_and_resume() -> None:
@@ -132,7 +132,7 @@ async def test_nothing_is_lost_or_sent_twice_when_one_of_two_replicas_loses_the_
     cut_off = database.replace(f":{database_server.port}/", f":{cable.port}/")
     ways: cycle[Callable[[Forwarder], AbstractAsyncContextManager[None]]] = cycle([cut, swallowing])
     async with open_world(
-        replicas=on(cut_off, database, each=1), settings=SETTINGS, report_delay_ms=REPORT_DELAY_MS
+        replicas=on(cut_off, database, each=1), settings=SETTINGS, account=ACCOUNT, report_delay_ms=REPORT_DELAY_MS
     ) as world:
         load = Load(world, random)
 

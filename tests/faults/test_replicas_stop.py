@@ -9,7 +9,7 @@ from typing import Final
 
 from tests.faults.conftest import OpenWorld, Tell
 from tests.faults.load import Load
-from tests.faults.replicas import SETTINGS, WITHIN_S, on
+from tests.faults.replicas import ACCOUNT, SETTINGS, WITHIN_S, on
 from tests.faults.rounds import endure
 from tests.faults.world import World
 
@@ -29,7 +29,7 @@ async def test_nothing_fails_and_nothing_is_lost_when_replicas_are_stopped_in_tu
 ) -> None:
     settings = {**SETTINGS, "log_level": "info", "drain_s": str(DRAIN_S), "drain_announce_s": str(ANNOUNCE_S)}
     async with (
-        open_world(replicas=on(database), settings=settings, callback_keep_alive_s=KEEP_ALIVE_S) as world,
+        open_world(replicas=on(database), settings=settings, account=ACCOUNT, callback_keep_alive_s=KEEP_ALIVE_S) as world,
         health_checks(world),
     ):
         load = Load(world, random, balanced=True)
