@@ -4,10 +4,13 @@ import asyncio
 import random
 import secrets
 import time
+from typing import Final
 
 import uuid_utils
 
-from relay.ports import Clock
+from relay.ports import Clock, Entropy
+
+_TIME_DIGITS: Final = 12
 
 
 class SystemClock:
@@ -45,6 +48,35 @@ class SharedClock:
     async def sleep(self, seconds: float) -> None:
         """By the machine's own."""
         await self._own.sleep(seconds)
+
+    def set_ahead(self, milliseconds: int) -> None:
+        """The database's clock is so far ahead."""
+        self.ahead_ms = milliseconds
+
+
+class SharedEntropy:
+    """``ports.Entropy`` of replicas that share a database: their ids begin with the database's time, because what is
+    looked for by time is looked for in a range of ids."""
+
+    def __init__(self, own: Entropy) -> None:
+        self._own = own
+        self.ahead_ms = 0
+        """How far the database's clock is ahead of the one that ``own`` makes ids with."""
+
+    def new_id(self, prefix: str) -> str:
+        """``prefix`` and a UUIDv7 (RFC 9562, section 5.7: the first 48 bits are the time)."""
+        made = self._own.new_id(prefix)
+        digits = made[len(prefix) :]
+        at_ms = max(0, int(digits[:_TIME_DIGITS], 16) + self.ahead_ms)
+        return f"{prefix}{at_ms:0{_TIME_DIGITS}x}{digits[_TIME_DIGITS:]}"
+
+    def token(self, size_bytes: int) -> bytes:
+        """The machine's own."""
+        return self._own.token(size_bytes)
+
+    def jitter(self) -> float:
+        """The machine's own."""
+        return self._own.jitter()
 
     def set_ahead(self, milliseconds: int) -> None:
         """The database's clock is so far ahead."""

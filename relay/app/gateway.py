@@ -43,7 +43,7 @@ from relay.services.subscribe import Subscribe
 from relay.services.wait import Wait
 from relay.store.spool import Spool
 from relay.store.store import ScriptStore
-from relay.system import SharedClock, SystemClock, SystemEntropy
+from relay.system import SharedClock, SharedEntropy, SystemClock, SystemEntropy
 from relay.telemetry.metrics import Metrics
 from relay.transport import Transport
 from relay.webhooks import EgressPolicy, WebhookPoster
@@ -82,8 +82,10 @@ def system() -> Outside:
 class Gateway:
     """All parts, joined. ``start`` begins the work that goes on by itself, ``stop`` ends it in order."""
 
-    def __init__(self, settings: Settings, store: ScriptStore, lanes: Lanes, outside: Outside) -> None:
-        entropy = outside.entropy
+    def __init__(
+        self, settings: Settings, store: ScriptStore, lanes: Lanes, entropy: SharedEntropy, outside: Outside
+    ) -> None:
+        """``store`` and ``lanes`` were made with ``entropy``."""
         shared = SharedClock(outside.clock)
         clock: Clock = shared
         development = settings.env == "development"
@@ -108,7 +110,7 @@ class Gateway:
             version=relay.__version__,
         )
         self.accounts = AccountBook(store, clock, sandbox_for_live=development)
-        self._membership = _membership(settings, store, outside, shared)
+        self._membership = _membership(settings, store, outside, shared, entropy)
         members: Members = self._membership or Alone(entropy)
         lanes.members = members
         self._hints = make_hints(settings, clock, entropy.new_id("hints_"))
@@ -299,10 +301,17 @@ class Gateway:
         log.info("gateway.stopped", submissions_cut=cut[0], deliveries_cut=cut[1], pulls_cut=cut[2])
 
 
-def _membership(settings: Settings, store: Store, outside: Outside, clock: SharedClock) -> Membership | None:
+def _membership(
+    settings: Settings, store: Store, outside: Outside, clock: SharedClock, entropy: SharedEntropy
+) -> Membership | None:
     """What this process is among its replicas; None when it has none."""
     if not (not is_embedded(settings) if outside.replicas is None else outside.replicas):
         return None
+
+    def tell_ahead(milliseconds: int) -> None:
+        clock.set_ahead(milliseconds)
+        entropy.set_ahead(milliseconds)
+
     return Membership(
         store,
         outside.clock,
@@ -310,7 +319,7 @@ def _membership(settings: Settings, store: Store, outside: Outside, clock: Share
         name=f"{platform.node()}:{os.getpid()}",
         ttl_s=settings.replica_ttl_s,
         arrival_s=settings.lease_s,
-        tell_ahead=clock.set_ahead,
+        tell_ahead=tell_ahead,
     )
 
 
@@ -320,8 +329,9 @@ async def open_gateway(settings: Settings, outside: Outside | None = None) -> As
     StoreUnavailable, KeyRingError, ConfigError."""
     outside = outside or system()
     with prepared(settings):
-        lanes = Lanes(outside.entropy, lane_max=settings.delivery_lane_max, lease_s=settings.lease_s)
-        gateway = Gateway(settings, make_store(settings, outside.entropy, lanes), lanes, outside)
+        entropy = SharedEntropy(outside.entropy)
+        lanes = Lanes(entropy, lane_max=settings.delivery_lane_max, lease_s=settings.lease_s)
+        gateway = Gateway(settings, make_store(settings, entropy, lanes), lanes, entropy, outside)
         try:
             await gateway.recover()
             yield gateway

@@ -47,7 +47,7 @@ class MembershipWorker:
             interval_s = max(0.0, interval_s - (self._clock.monotonic_s() - began_s))
 
     async def stop(self) -> None:
-        """The others take over at once; or, when the store is away, once our time is over. Nothing if we never joined."""
+        """The others take over at once; or, when the store is away, once our time is over. Nothing unless we joined."""
         if not self._started:
             return
         try:

@@ -45,8 +45,8 @@ class PullWorker:
                 leads = self._members.leads()
                 for key in self._wanted():
                     if not leads:
-                        # Whoever leads now may pull until the moment when we do.
-                        self._due_s[key] = now_s + self._interval_s(*key)
+                        # Whoever leads now may begin to pull until the moment when we do, and then waits for an answer.
+                        self._due_s[key] = now_s + max(self._interval_s(*key), self._timeout_s(key[0]))
                     task = running.get(key)
                     if task is not None and task.done():
                         del running[key]
@@ -101,6 +101,10 @@ class PullWorker:
     def _interval_s(self, account_id: AccountId, kind: BodyKind) -> float:
         account = self._accounts.get(account_id)
         return _LOOK_S if account is None else account.pull_interval_s * _INTERVALS[kind]
+
+    def _timeout_s(self, account_id: AccountId) -> float:
+        account = self._accounts.get(account_id)
+        return 0.0 if account is None else account.timeout_s
 
     def _wait_s(self, now_s: float) -> float:
         return max(0.01, min((due_s - now_s for due_s in self._due_s.values() if due_s > now_s), default=_LOOK_S))

@@ -62,7 +62,9 @@ async def test_nothing_is_lost_or_sent_twice_when_postgresql_is_stopped_and_star
 ) -> None:
     url = own_server.create_database("relay")
     ways: cycle[Stop] = cycle([lambda: own_server.stop("fast"), lambda: own_server.stop("immediate"), own_server.kill])
-    async with open_world(replicas=on(url), settings=SETTINGS, account=ACCOUNT, report_delay_ms=REPORT_DELAY_MS) as world:
+    async with open_world(
+        replicas=on(url), settings=SETTINGS, account=ACCOUNT, report_delay_ms=REPORT_DELAY_MS
+    ) as world:
         load = Load(world, random)
 
         async def stop_and_start() -> None:
@@ -82,7 +84,9 @@ async def test_nothing_is_lost_or_sent_twice_when_postgresql_stands_still_for_a_
     open_world: OpenWorld, own_server: PostgresServer, random: Random, tell: Tell
 ) -> None:
     url = own_server.create_database("relay")
-    async with open_world(replicas=on(url), settings=SETTINGS, account=ACCOUNT, report_delay_ms=REPORT_DELAY_MS) as world:
+    async with open_world(
+        replicas=on(url), settings=SETTINGS, account=ACCOUNT, report_delay_ms=REPORT_DELAY_MS
+    ) as world:
         load = Load(world, random)
 
         async def pause_and_resume() -> None:

@@ -29,7 +29,9 @@ async def test_nothing_fails_and_nothing_is_lost_when_replicas_are_stopped_in_tu
 ) -> None:
     settings = {**SETTINGS, "log_level": "info", "drain_s": str(DRAIN_S), "drain_announce_s": str(ANNOUNCE_S)}
     async with (
-        open_world(replicas=on(database), settings=settings, account=ACCOUNT, callback_keep_alive_s=KEEP_ALIVE_S) as world,
+        open_world(
+            replicas=on(database), settings=settings, account=ACCOUNT, callback_keep_alive_s=KEEP_ALIVE_S
+        ) as world,
         health_checks(world),
     ):
         load = Load(world, random, balanced=True)

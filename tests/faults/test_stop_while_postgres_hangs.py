@@ -12,9 +12,7 @@ BESIDES_S: Final = 1.5
 """The end of the process itself, on a machine that does other things too."""
 
 
-async def test_a_stop_ends_in_time_though_the_database_hangs(
-    open_world: OpenWorld, own_server: PostgresServer
-) -> None:
+async def test_a_stop_ends_in_time_though_the_database_hangs(open_world: OpenWorld, own_server: PostgresServer) -> None:
     url = own_server.create_database("stop")
     # Long enough that whoever waits for the database waits for longer than the stop may take.
     settings = {"database_timeout_s": "30", "drain_s": str(DRAIN_S)}

@@ -27,7 +27,7 @@ from relay.ports import Poster, Provider
 from relay.provider.sandbox import AccountSettings, Fault, Sandbox, SandboxServer, SandboxSettings, SendRecord
 from relay.services.deliver import Lanes
 from relay.services.requests import KeyRequest
-from relay.system import SystemEntropy
+from relay.system import SharedEntropy, SystemEntropy
 from tests.flow.clocks import MovableClock
 from tests.flow.hooks import Hook, Hooks
 
@@ -371,11 +371,11 @@ async def joined(world: World, **settings: object) -> AsyncIterator[World]:
         "RELAY_KEYRING_FILE": str(world.directory / "keyring"),
         **{f"RELAY_{name.upper()}": str(value) for name, value in settings.items()},
     }
-    entropy = SystemEntropy()
+    entropy = SharedEntropy(SystemEntropy())
     configured = load(environ)
     lanes = Lanes(entropy, lane_max=configured.delivery_lane_max, lease_s=configured.lease_s)
     outside = Outside(clock=MovableClock(), entropy=entropy, replicas=True)
-    gateway = Gateway(configured, make_store(configured, entropy, lanes), lanes, outside)
+    gateway = Gateway(configured, make_store(configured, entropy, lanes), lanes, entropy, outside)
     try:
         await gateway.recover()
         async with serving(gateway) as url:

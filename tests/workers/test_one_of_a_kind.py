@@ -223,7 +223,7 @@ async def test_a_pull_under_way_is_cut_off_with_the_loop_also_after_another_one_
     assert cut == ["mo"]
 
 
-async def test_who_takes_over_pulls_an_interval_later_because_the_other_may_just_have() -> None:
+async def test_who_takes_over_pulls_once_no_call_of_the_other_can_be_under_way() -> None:
     shop = Shop()
     shop.among.leading = False
     await shop.run("pull", sleeps=20)
@@ -232,9 +232,10 @@ async def test_who_takes_over_pulls_an_interval_later_because_the_other_may_just
 
     await shop.run("pull", sleeps=200)
 
-    interval_s = account_of().pull_interval_s
+    interval_s, timeout_s = account_of().pull_interval_s, account_of().timeout_s
+    assert timeout_s > interval_s
     first = {name: at_s - led_s for name, at_s in reversed(shop.work.done)}
-    assert interval_s - 2 <= first["report"] < interval_s + 10
+    assert timeout_s - 2 <= first["report"] < timeout_s + 10
     assert 3 * interval_s - 2 <= first["mo"] < 3 * interval_s + 10
 
 
