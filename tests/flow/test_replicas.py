@@ -99,7 +99,7 @@ async def test_what_a_dead_gateway_was_sending_is_unconfirmed_and_what_waited_go
 
 
 async def test_only_one_pulls_and_the_other_takes_over_when_it_leaves(worlds: OpenWorld, log: Log) -> None:
-    limits = Limits(pull_reports=True, pull_interval_s=1.0, pushes=False)
+    limits = Limits(pull_reports=True, pull_interval_s=1.0, timeout_s=1.0, pushes=False)
     async with street(worlds, limits=limits, sandbox=Sandbox(SandboxSettings(report_delay_ms=0))) as (one, two):
         pulls = "relay_upstream_requests_total"
         await until_shown(lambda: one.metric(pulls, call="report"), lambda number: number >= 2)

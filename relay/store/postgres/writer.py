@@ -23,8 +23,6 @@ from relay.store.script import Db
 
 TRIES: Final = 8
 """How often a script that is alone in its transaction is run before contention counts as a failure."""
-LOSSES: Final = 3
-"""How often a transaction is begun anew because its connection broke."""
 IMPATIENT_S: Final = 0.05
 """How long a script waits for a lock while others wait behind it."""
 LONGEST_DOUBT_S: Final = 60.0
@@ -151,18 +149,17 @@ class Writer:
     async def _until_committed(self, jobs: list[Job], lock_s: float) -> list[Outcome]:
         """The outcomes of all; none when they will be told later. Raises _Undone, or StoreUnavailable: nothing happened
         (but see ``in_doubt``)."""
-        for _ in range(LOSSES):
-            fresh = self._session is None or not self._session.is_open
-            if self._session is None or fresh:
-                self._session = await self._connections.session()
+        if self._session is not None and self._session.is_open:
             try:
                 return await self._try(self._session, jobs, lock_s)
-            except _Lost as lost:
-                failure = translated(lost.__cause__ or lost)
-                # One that lay idle breaks at its first use, as after a restart of the server.
-                if fresh:
-                    break
-        raise failure
+            except _Lost:
+                # It broke while it lay idle, in all likelihood, as after a restart of the server: a new one may do.
+                pass
+        self._session = await self._connections.session()
+        try:
+            return await self._try(self._session, jobs, lock_s)
+        except _Lost as lost:
+            raise translated(lost.__cause__ or lost) from lost.__cause__
 
     async def _try(self, session: Session, jobs: list[Job], lock_s: float) -> list[Outcome]:
         batch = Batch(session, self._statements)

@@ -1,6 +1,6 @@
 """Whether the store can serve, and how much waits in it."""
 
-from relay.domain.errors import SchemaMissing
+from relay.domain.errors import SchemaMissing, StoreUnavailable
 from relay.domain.times import SECOND_MS
 from relay.ports import QueueDepth
 from relay.store.migrate import head
@@ -9,10 +9,14 @@ from relay.store.script import Db, Script
 
 def check(db: Db) -> Script[None]:
     """Raises SchemaMissing unless the database has this release's schema, or that of a later one, which lets this
-    release go on while the replicas are replaced (relay/store/migrate.py)."""
+    release go on while the replicas are replaced (relay/store/migrate.py); StoreUnavailable when it takes no writes,
+    as after a failover that went past this connection."""
     row = yield from db.row("schema.revision")
     if row is None or row[0] < head():
         raise SchemaMissing("The database is not migrated to this release: run `relay migrate`.")
+    writes = yield from db.row("schema.takes_writes")
+    if writes is None or not writes[0]:
+        raise StoreUnavailable("the database takes no writes: a standby, or read-only")
 
 
 def queue_depths(db: Db, now_ms: int) -> Script[list[QueueDepth]]:

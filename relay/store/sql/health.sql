@@ -3,6 +3,9 @@
 -- name: schema.revision
 SELECT version_num FROM alembic_version
 
+-- name: schema.takes_writes
+SELECT 1
+
 -- name: submissions.waiting
 SELECT COUNT(*), MIN(due_ms) FROM (
   SELECT due_ms FROM submissions WHERE status IN ('scheduled', 'queued') AND due_ms <= :now_ms LIMIT 10000) AS waiting

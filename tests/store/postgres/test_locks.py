@@ -65,6 +65,21 @@ async def test_what_a_commit_locks_at_its_beginning_is_locked_in_one_order(newes
         await driver.close()
 
 
+async def test_rows_that_are_written_together_are_locked_in_one_order(newest: Notes) -> None:
+    drivers = [newest.driver(writers=1), newest.driver(writers=1)]
+    await asyncio.gather(*(drivers[0].write(write(number)) for number in range(50)))
+
+    def set_all(numbers: list[int]) -> Callable[[Db], Script[None]]:
+        return lambda db: db.many("notes.set", [("", number) for number in numbers])
+
+    for _ in range(20):
+        up, down = [*range(50)], [*reversed(range(50))]
+        await asyncio.gather(drivers[0].write(set_all(up)), drivers[1].write(set_all(down)))
+    assert newest.deadlocks() == 0
+    for driver in drivers:
+        await driver.close()
+
+
 @pytest.mark.parametrize("state", ["40001", "40P01"])
 async def test_contention_is_tried_again_and_then_it_is_a_failure(newest: Notes, state: str) -> None:
     driver = newest.driver(writers=1)

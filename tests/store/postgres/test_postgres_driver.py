@@ -330,6 +330,20 @@ async def test_closing_finishes_what_is_queued(notes: Notes) -> None:
     assert notes.stored() == list(range(700))
 
 
+async def test_closing_waits_for_whoever_reads(newest: Notes) -> None:
+    driver = newest.driver()
+    gate = await Gate.closed(newest)
+    reading = asyncio.create_task(driver.read(gate.script))
+    await gate.entered()
+    closing = asyncio.create_task(driver.close())
+    done, _ = await asyncio.wait([closing, reading], timeout=0.05)
+    assert done == set()
+    await gate.open()
+    await reading
+    await closing
+    await until(lambda: newest.sessions() == 0, SECONDS, "the server has ended every session")
+
+
 async def test_nothing_is_connected_after_the_end(newest: Notes) -> None:
     driver = newest.driver()
     await asyncio.gather(*(driver.write(write(number)) for number in range(5)), driver.read(read_all))

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, Final
 
 import msgspec
+import pytest
 
 from relay.domain.endpoints import DeliveryWork
 from relay.ports import FinishedDelivery, NewEndpoint
@@ -50,18 +51,20 @@ async def _lease(world: World, *, endpoints: list[NewEndpoint], room: int, claim
     return await world.lease(*((endpoint, room) for endpoint in endpoints), claim=claim, now_ms=LATER_MS)
 
 
-async def _finish(world: World, *, work: DeliveryWork) -> FinishedDelivery:
-    return await world.store.finish_delivery(work, builders.attempt_record(work, 200, at_ms=LATER_MS))
+async def _finish(world: World, *, work: DeliveryWork, status: int = 200) -> FinishedDelivery:
+    return await world.store.finish_delivery(work, builders.attempt_record(work, status, at_ms=LATER_MS))
 
 
-async def test_of_two_who_think_that_they_have_a_delivery_one_does(three: Several) -> None:
+@pytest.mark.parametrize("status", [200, 500])
+async def test_of_two_who_think_that_they_have_a_delivery_one_does(three: Several, status: int) -> None:
     endpoint = await three.worlds[0].endpoint()
     await three.all_well(await _told(three, 30))
     first = await three.worlds[0].lease((endpoint, 30), now_ms=LATER_MS)
     second = await three.worlds[1].lease((endpoint, 30), now_ms=LATER_MS + LEASE_MS, claim=b"another")
     assert {work.id for work in first} == {work.id for work in second}
     # Who has it tells twice, as after an answer that was lost.
-    results = await three.all_well([partial(_finish, work=work) for work in (*first, *second, *second)])
+    works = (*first, *second, *second)
+    results = await three.all_well([partial(_finish, work=work, status=status) for work in works])
     fenced = [result.fenced for result in results]
     assert fenced[:30] == [True] * 30
     assert [sorted(pair) for pair in zip(fenced[30:60], fenced[60:], strict=True)] == [[False, True]] * 30
@@ -73,10 +76,7 @@ async def test_endpoints_that_fail_and_recover_in_turn_make_no_deadlock(three: S
     await three.all_well(await _told(three, 40))
     works = await _lease(three.worlds[0], endpoints=endpoints, room=40, claim=b"claim")
 
-    def finish(work: DeliveryWork, status: int) -> Thing:
-        return lambda world: world.store.finish_delivery(work, builders.attempt_record(work, status, at_ms=LATER_MS))
-
-    things = [finish(work, three.chance.choice((200, 500))) for work in works]
+    things = [partial(_finish, work=work, status=three.chance.choice((200, 500))) for work in works]
     assert [result.fenced for result in await three.all_well(things)] == [False] * 160
     assert three.execute("SELECT count(*) FROM attempts") == [(160,)]
     assert three.deadlocks() == 0
