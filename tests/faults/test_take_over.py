@@ -11,7 +11,8 @@ async def test_when_the_leader_is_killed_the_other_pulls_and_sweeps(open_world: 
     async with open_world(
         replicas=on(database),
         settings=SETTINGS,
-        account={"pull_reports": True, "pull_interval_s": 1},
+        # Who takes over waits until the other's last call must have ended.
+        account={"pull_reports": True, "pull_interval_s": 1, "timeout_s": 1},
         report_delay_ms=LATE,
     ) as world:
         leader, other = await leader_and_other(world)
