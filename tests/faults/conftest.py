@@ -11,7 +11,7 @@ from typing import TypeAlias
 import pytest
 
 from tests.faults.nursery import Nursery
-from tests.faults.replicas import Submissions
+from tests.faults.replicas import Claims
 from tests.faults.world import LATE, World
 from tests.faults.world import open_world as open_world_in
 from tests.postgres.found import Postgres, found
@@ -91,9 +91,9 @@ def database(database_server: PostgresServer) -> Iterator[str]:
 
 
 @pytest.fixture
-def submissions(database_server: PostgresServer, database: str) -> Submissions:
+def claims(database_server: PostgresServer, database: str) -> Claims:
     """Those in the database."""
-    return Submissions(database_server, database)
+    return Claims(database_server, database)
 
 
 @pytest.fixture

@@ -23,6 +23,8 @@ SETTINGS: Final = {
     "replica_ttl_s": str(TTL_S),
 }
 """Of replicas that find out soon what became of the others."""
+ACCOUNT: Final = {"connections": 32}
+"""Of rounds of faults: what a joiner's wait for its share has left behind goes out soon."""
 
 
 def on(*database_urls: str, each: int = 2) -> list[dict[str, str]]:
@@ -47,15 +49,15 @@ async def leader_and_other(world: World) -> tuple[GatewayProcess, GatewayProcess
     return leader, other
 
 
-class Submissions:
-    """What the database at ``url`` says of messages with one submission."""
+class Claims:
+    """What the database at ``url`` says of work and of who does it."""
 
     def __init__(self, server: PostgresServer, url: str) -> None:
         self._server = server
         self._database = url.rpartition("/")[2]
 
-    def state(self, message: Json) -> tuple[str, int]:
-        """Its status, and which attempt it is."""
+    def submission(self, message: Json) -> tuple[str, int]:
+        """Status of the message's only submission, and which attempt it is."""
         ((status, attempt),) = self._server.execute(
             self._database, "SELECT status, attempt FROM submissions WHERE message = $1", raw_bytes(message["id"])
         )
@@ -63,13 +65,22 @@ class Submissions:
 
     async def submitter(self, message: Json, world: World) -> GatewayProcess:
         """Which replica is sending it, once one is."""
-        named = "SELECT r.name FROM submissions s JOIN replicas r ON r.id = substr(s.claim, 1, 8) WHERE s.message = $1"
+        query = "SELECT r.name FROM submissions s JOIN replicas r ON r.id = substr(s.claim, 1, 8) WHERE s.message = $1"
+        return await self._one_of(world, query, raw_bytes(message["id"]))
+
+    async def deliverer(self, world: World) -> GatewayProcess:
+        """A replica that has deliveries, once one has."""
+        return await self._one_of(
+            world, "SELECT DISTINCT r.name FROM deliveries d JOIN replicas r ON r.id = substr(d.claim, 1, 8)"
+        )
+
+    async def _one_of(self, world: World, query: str, *params: object) -> GatewayProcess:
         found: list[GatewayProcess] = []
 
         def is_found() -> bool:
-            names = {row["name"] for row in self._server.execute(self._database, named, raw_bytes(message["id"]))}
+            names = {row["name"] for row in self._server.execute(self._database, query, *params)}
             found[:] = [gateway for gateway in world.gateways if f"{platform.node()}:{gateway.pid}" in names]
             return found != []
 
-        await until(is_found, WITHIN_S, "a replica is sending it", world.told)
+        await until(is_found, WITHIN_S, "a replica has it", world.told)
         return found[0]

@@ -16,7 +16,7 @@ async def test_nothing_is_lost_or_sent_twice_when_the_gateway_is_killed_at_any_i
 ) -> None:
     async with open_world(settings={**SETTINGS, "log_level": "warning"}) as world:
         findings = await endure(
-            Load(world, random), ROUNDS, lambda: kill_at_a_random_instant(world.gateway, random), tell
+            Load(world, random), ROUNDS, lambda: kill_at_a_random_instant(world, world.gateway, random), tell
         )
 
     assert findings.reports_answered >= ROUNDS

@@ -14,14 +14,14 @@ import pytest
 from tests.faults.conftest import OpenWorld, Tell
 from tests.faults.forwarder import Forwarder
 from tests.faults.load import Load
-from tests.faults.replicas import SETTINGS, TTL_S, on
+from tests.faults.replicas import ACCOUNT, SETTINGS, TTL_S, on
 from tests.faults.rounds import endure, rounds
 from tests.faults.world import World
 from tests.postgres.server import PostgresServer
 
 ROUNDS: Final = rounds(3)
 AWAY_S: Final = 10.0
-PAUSED_S: Final = 3 * TTL_S
+PAUSED_S: Final = 2 * TTL_S
 REPORT_DELAY_MS: Final = 1500
 """Reports of what was sent before come while the database is away."""
 WITHIN_S: Final = 30.0
@@ -62,15 +62,17 @@ async def test_nothing_is_lost_or_sent_twice_when_postgresql_is_stopped_and_star
 ) -> None:
     url = own_server.create_database("relay")
     ways: cycle[Stop] = cycle([lambda: own_server.stop("fast"), lambda: own_server.stop("immediate"), own_server.kill])
-    async with open_world(replicas=on(url), settings=SETTINGS, report_delay_ms=REPORT_DELAY_MS) as world:
+    async with open_world(
+        replicas=on(url), settings=SETTINGS, account=ACCOUNT, report_delay_ms=REPORT_DELAY_MS
+    ) as world:
         load = Load(world, random)
 
         async def stop_and_start() -> None:
-            await load.goes_on(20, WITHIN_S)
+            await load.goes_on(10, WITHIN_S)
             await asyncio.to_thread(next(ways))
             await Asking(world, 0, 1).for_s(AWAY_S)
             await asyncio.to_thread(own_server.start)
-            await load.goes_on(20, WITHIN_S)
+            await load.goes_on(10, WITHIN_S)
 
         findings = await endure(load, ROUNDS, stop_and_start, tell)
 
@@ -82,15 +84,17 @@ async def test_nothing_is_lost_or_sent_twice_when_postgresql_stands_still_for_a_
     open_world: OpenWorld, own_server: PostgresServer, random: Random, tell: Tell
 ) -> None:
     url = own_server.create_database("relay")
-    async with open_world(replicas=on(url), settings=SETTINGS, report_delay_ms=REPORT_DELAY_MS) as world:
+    async with open_world(
+        replicas=on(url), settings=SETTINGS, account=ACCOUNT, report_delay_ms=REPORT_DELAY_MS
+    ) as world:
         load = Load(world, random)
 
         async def pause_and_resume() -> None:
-            await load.goes_on(20, WITHIN_S)
+            await load.goes_on(10, WITHIN_S)
             await asyncio.to_thread(own_server.pause)
             await Asking(world, 0, 1).for_s(PAUSED_S)
             await asyncio.to_thread(own_server.resume)
-            await load.goes_on(20, WITHIN_S)
+            await load.goes_on(10, WITHIN_S)
 
         findings = await endure(load, 1, pause_and_resume, tell)
 
@@ -132,17 +136,17 @@ async def test_nothing_is_lost_or_sent_twice_when_one_of_two_replicas_loses_the_
     cut_off = database.replace(f":{database_server.port}/", f":{cable.port}/")
     ways: cycle[Callable[[Forwarder], AbstractAsyncContextManager[None]]] = cycle([cut, swallowing])
     async with open_world(
-        replicas=on(cut_off, database, each=1), settings=SETTINGS, report_delay_ms=REPORT_DELAY_MS
+        replicas=on(cut_off, database, each=1), settings=SETTINGS, account=ACCOUNT, report_delay_ms=REPORT_DELAY_MS
     ) as world:
         load = Load(world, random)
 
         async def lose_the_database() -> None:
-            await load.goes_on(20, WITHIN_S)
+            await load.goes_on(10, WITHIN_S)
             async with next(ways)(cable):
-                await Asking(world, 0).for_s(2 * TTL_S)
+                await Asking(world, 0).for_s(1.5 * TTL_S)
                 # The other one goes on.
-                await load.goes_on(20, WITHIN_S)
-            await load.goes_on(20, WITHIN_S)
+                await load.goes_on(10, WITHIN_S)
+            await load.goes_on(10, WITHIN_S)
 
         findings = await endure(load, 2, lose_the_database, tell)
 

@@ -7,11 +7,12 @@ from typing import Final
 
 from tests.faults.conftest import OpenWorld, Tell
 from tests.faults.load import Load
-from tests.faults.replicas import SETTINGS, TTL_S, on
-from tests.faults.rounds import INSTANT_S, endure, rounds
+from tests.faults.replicas import ACCOUNT, SETTINGS, TTL_S, on
+from tests.faults.rounds import at_a_random_instant, endure, rounds
 
 ROUNDS: Final = rounds(10)
-FROZEN_S: Final = 1.5 * TTL_S
+FROZEN_S: Final = 1.35 * TTL_S
+"""The other one finds out with its next beat, a fifth of that time later at the latest."""
 ANSWER_S: Final = 2.0
 """So long a team waits for an answer before it asks the other replica."""
 
@@ -19,11 +20,11 @@ ANSWER_S: Final = 2.0
 async def test_nothing_is_lost_or_sent_twice_when_one_of_two_replicas_stands_still_for_a_while(
     open_world: OpenWorld, database: str, random: Random, tell: Tell
 ) -> None:
-    async with open_world(replicas=on(database), settings=SETTINGS, answer_s=ANSWER_S) as world:
+    async with open_world(replicas=on(database), settings=SETTINGS, account=ACCOUNT, answer_s=ANSWER_S) as world:
 
         async def freeze_one() -> None:
             gateway = random.choice(world.gateways)
-            await asyncio.sleep(random.uniform(0.0, INSTANT_S))
+            await at_a_random_instant(world, random)
             await gateway.freeze()
             await asyncio.sleep(FROZEN_S)
             gateway.thaw()

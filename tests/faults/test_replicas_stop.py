@@ -9,11 +9,11 @@ from typing import Final
 
 from tests.faults.conftest import OpenWorld, Tell
 from tests.faults.load import Load
-from tests.faults.replicas import SETTINGS, WITHIN_S, on
+from tests.faults.replicas import ACCOUNT, SETTINGS, WITHIN_S, on
 from tests.faults.rounds import endure
 from tests.faults.world import World
 
-ROUNDS: Final = 4
+ROUNDS: Final = 3
 DRAIN_S: Final = 10.0
 ANNOUNCE_S: Final = 1.0
 KEEP_ALIVE_S: Final = 0.5
@@ -29,20 +29,22 @@ async def test_nothing_fails_and_nothing_is_lost_when_replicas_are_stopped_in_tu
 ) -> None:
     settings = {**SETTINGS, "log_level": "info", "drain_s": str(DRAIN_S), "drain_announce_s": str(ANNOUNCE_S)}
     async with (
-        open_world(replicas=on(database), settings=settings, callback_keep_alive_s=KEEP_ALIVE_S) as world,
+        open_world(
+            replicas=on(database), settings=settings, account=ACCOUNT, callback_keep_alive_s=KEEP_ALIVE_S
+        ) as world,
         health_checks(world),
     ):
         load = Load(world, random, balanced=True)
         turns = cycle(world.gateways)
 
         async def stop_one() -> None:
-            await load.goes_on(20, WITHIN_S)
+            await load.goes_on(10, WITHIN_S)
             gateway = next(turns)
             code, seconds = await gateway.terminate()
             assert code == 0, gateway.tail()
             assert seconds < DRAIN_S + BESIDES_S
             # The other one goes on.
-            await load.goes_on(20, WITHIN_S)
+            await load.goes_on(10, WITHIN_S)
             await gateway.start()
             await gateway.ready()
 

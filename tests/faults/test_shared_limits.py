@@ -26,9 +26,9 @@ async def test_the_providers_rate_and_connections_hold_over_all_replicas(open_wo
     ) as world:
         world.sandbox.faults.add(Fault(call="send", times=None, delay_ms=ANSWER_MS))
         sends = world.sandbox.ledger.sends
-        await send_by_two(world, 80)
+        await send_by_two(world, 70)
 
-        await one_joins_and_one_dies(world, lambda: len(sends), before=20, between=20)
+        await one_joins_and_one_dies(world, lambda: len(sends), before=15, between=15)
 
         async def all_settled() -> bool:
             left = {message["status"] async for message in world.pages("/v1/messages")}
@@ -41,7 +41,7 @@ async def test_the_providers_rate_and_connections_hold_over_all_replicas(open_wo
         assert CONNECTIONS / 2 < at_once <= CONNECTIONS
         assert RATE / 2 < in_a_second <= RATE
         # What the dead one was sending may not have arrived, and is in doubt then.
-        assert 80 - CONNECTIONS <= len(sends) <= 80
+        assert 70 - CONNECTIONS <= len(sends) <= 70
         assert list(world.sandbox.ledger.repeats()) == []
 
 
@@ -53,13 +53,13 @@ async def test_the_limit_of_an_endpoint_holds_over_all_replicas(open_world: Open
         endpoint={"max_in_flight": IN_FLIGHT},
         report_delay_ms=LATE,
     ) as world:
-        world.receiver.pause_s = 0.1
+        world.receiver.pause_s = 0.06
         await send_by_two(world, 150)
 
         await one_joins_and_one_dies(world, world.receiver.times.total, before=30, between=30)
 
         await until(lambda: len(world.receiver.times) == 150, MOST_S, "every event is delivered", world.told)
-        assert world.receiver.most_at_once == IN_FLIGHT
+        assert 1 < world.receiver.most_at_once <= IN_FLIGHT
         assert world.receiver.wrong == []
 
 

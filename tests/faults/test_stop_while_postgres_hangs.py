@@ -1,12 +1,10 @@
 """A stop while PostgreSQL takes connections and answers nothing."""
 
-import base64
-from pathlib import Path
 from typing import Final
 
-from relay.store.migrate import migrate_postgres
-from tests.faults.gateway_process import GatewayProcess
-from tests.faults.nursery import Nursery
+from tests.faults.conftest import OpenWorld
+from tests.faults.replicas import on
+from tests.faults.world import LATE
 from tests.postgres.server import PostgresServer
 
 DRAIN_S: Final = 4.0
@@ -14,23 +12,13 @@ BESIDES_S: Final = 1.5
 """The end of the process itself, on a machine that does other things too."""
 
 
-async def test_a_stop_ends_in_time_though_the_database_hangs(
-    tmp_path: Path, nursery: Nursery, own_server: PostgresServer
-) -> None:
+async def test_a_stop_ends_in_time_though_the_database_hangs(open_world: OpenWorld, own_server: PostgresServer) -> None:
     url = own_server.create_database("stop")
-    await migrate_postgres(url)
-    keyring = "k1:" + base64.b64encode(bytes(32)).decode()
     # Long enough that whoever waits for the database waits for longer than the stop may take.
-    gateway = GatewayProcess(
-        nursery, tmp_path, database_url=url, database_timeout_s="30", keyring=keyring, drain_s=str(int(DRAIN_S))
-    )
-    try:
-        await gateway.start()
-        await gateway.ready()
+    settings = {"database_timeout_s": "30", "drain_s": str(DRAIN_S)}
+    async with open_world(replicas=on(url, each=1), settings=settings, report_delay_ms=LATE) as world:
         own_server.pause()
-        code, seconds = await gateway.terminate()
-    finally:
-        gateway.close()
-        own_server.resume()
-    assert code == 0, gateway.tail()
-    assert seconds < DRAIN_S + BESIDES_S
+        code, seconds = await world.gateway.terminate()
+
+        assert code == 0, world.gateway.tail()
+        assert seconds < DRAIN_S + BESIDES_S

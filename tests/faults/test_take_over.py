@@ -3,7 +3,7 @@
 from relay.provider.sandbox import Fault
 from tests.faults.conftest import OpenWorld
 from tests.faults.polling import until
-from tests.faults.replicas import SETTINGS, SOON_S, WITHIN_S, Submissions, leader_and_other, on
+from tests.faults.replicas import SETTINGS, SOON_S, WITHIN_S, Claims, leader_and_other, on
 from tests.faults.world import LATE, World
 
 
@@ -11,7 +11,8 @@ async def test_when_the_leader_is_killed_the_other_pulls_and_sweeps(open_world: 
     async with open_world(
         replicas=on(database),
         settings=SETTINGS,
-        account={"pull_reports": True, "pull_interval_s": 1},
+        # Who takes over waits until the other's last call must have ended.
+        account={"pull_reports": True, "pull_interval_s": 1, "timeout_s": 1},
         report_delay_ms=LATE,
     ) as world:
         leader, other = await leader_and_other(world)
@@ -35,7 +36,7 @@ async def _is_told(world: World, message_id: str, event_type: str) -> bool:
 
 
 async def test_what_a_dead_replica_was_sending_is_in_doubt_and_what_waited_goes_out_by_the_other(
-    open_world: OpenWorld, database: str, submissions: Submissions
+    open_world: OpenWorld, database: str, claims: Claims
 ) -> None:
     async with open_world(
         replicas=on(database), settings=SETTINGS, account={"connections": 2}, report_delay_ms=LATE
@@ -50,7 +51,7 @@ async def test_what_a_dead_replica_was_sending_is_in_doubt_and_what_waited_goes_
         waiting = [await world.send(world.numbers.plain()) for _ in range(3)]
         assert [await world.status(message["id"]) for message in waiting] == ["queued"] * 3
 
-        dead = await submissions.submitter(under_way[0], world)
+        dead = await claims.submitter(under_way[0], world)
         await dead.kill()
 
         for message in waiting:
@@ -61,7 +62,9 @@ async def test_what_a_dead_replica_was_sending_is_in_doubt_and_what_waited_goes_
         assert list(world.sandbox.ledger.duplicates) == []
 
 
-async def test_webhooks_of_a_dead_replica_come_from_the_other(open_world: OpenWorld, database: str) -> None:
+async def test_webhooks_of_a_dead_replica_come_from_the_other(
+    open_world: OpenWorld, database: str, claims: Claims
+) -> None:
     async with open_world(replicas=on(database), settings=SETTINGS, report_delay_ms=LATE) as world:
         world.receiver.held.clear()
         for _ in range(6):
@@ -71,10 +74,10 @@ async def test_webhooks_of_a_dead_replica_come_from_the_other(open_world: OpenWo
             return len(await world.events()) == 6
 
         await until(all_there, WITHIN_S, "each message has its event", world.told)
-        # One attempt at a time, until one has succeeded.
-        await until(lambda: world.receiver.read.total() == 2, WITHIN_S, "each holds a webhook", world.told)
+        await until(lambda: world.receiver.read.total() > 0, WITHIN_S, "the receiver has read a webhook", world.told)
 
-        await world.gateways[0].kill()
+        dead = await claims.deliverer(world)
+        await dead.kill()
         world.receiver.held.set()
 
         await until(lambda: len(world.receiver.times) == 6, SOON_S, "all of them are delivered", world.told)

@@ -8,7 +8,7 @@ from tests.faults.conftest import OpenWorld
 from tests.faults.forwarder import Doorstep
 from tests.faults.gateway_process import GatewayProcess
 from tests.faults.polling import until
-from tests.faults.replicas import SETTINGS, SOON_S, WITHIN_S, Submissions, leader_and_other, on
+from tests.faults.replicas import SETTINGS, SOON_S, WITHIN_S, Claims, leader_and_other, on
 from tests.faults.world import LATE, World
 
 
@@ -23,7 +23,7 @@ async def finds_out(world: World, thawed: GatewayProcess) -> None:
 
 @pytest.mark.parametrize("choice", ["hold", "resend"])
 async def test_before_the_first_byte_it_does_not_send(
-    open_world: OpenWorld, database: str, submissions: Submissions, choice: str
+    open_world: OpenWorld, database: str, claims: Claims, choice: str
 ) -> None:
     async with (
         Doorstep() as doorstep,
@@ -34,11 +34,11 @@ async def test_before_the_first_byte_it_does_not_send(
     ):
         doorstep.leads_to(world.provider.port)
         sent = await world.send(world.numbers.plain(), on_unconfirmed=choice)
-        frozen = await submissions.submitter(sent, world)
+        frozen = await claims.submitter(sent, world)
 
         await frozen.freeze()
         taken_over = {"hold": ("unconfirmed", 1), "resend": ("submitting", 2)}[choice]
-        await until(lambda: submissions.state(sent) == taken_over, SOON_S, "the other takes it over", world.told)
+        await until(lambda: claims.submission(sent) == taken_over, SOON_S, "the other takes it over", world.told)
         await doorstep.open()
         frozen.thaw()
 
@@ -47,27 +47,27 @@ async def test_before_the_first_byte_it_does_not_send(
         counts = world.sandbox.ledger.counts
         await until(lambda: counts["calls_send"] >= sends, WITHIN_S, "the other has sent it", world.told)
         assert (counts["calls_send"], counts["sends"], counts["duplicates"]) == (sends, sends, 0)
-        assert submissions.state(sent)[1] == taken_over[1]
+        assert claims.submission(sent)[1] == taken_over[1]
 
 
 async def test_after_the_provider_has_answered_it_changes_nothing(
-    open_world: OpenWorld, database: str, submissions: Submissions
+    open_world: OpenWorld, database: str, claims: Claims
 ) -> None:
     async with open_world(replicas=on(database), settings=SETTINGS, report_delay_ms=LATE) as world:
         number = world.numbers.plain()
         world.sandbox.faults.add(Fault(call="send", mobile=number, delay_ms=1500))
         sent = await world.send(number)
-        frozen = await submissions.submitter(sent, world)
+        frozen = await claims.submitter(sent, world)
         await world.has_reached_the_provider(number)
 
         await frozen.freeze()
         await until(lambda: world.sandbox.ledger.sends_to(number)[0].answered, WITHIN_S, "the provider has answered")
         doubt = ("unconfirmed", 1)
-        await until(lambda: submissions.state(sent) == doubt, SOON_S, "the other takes it for what it is", world.told)
+        await until(lambda: claims.submission(sent) == doubt, SOON_S, "the other takes it for what it is", world.told)
         frozen.thaw()
 
         await finds_out(world, frozen)
-        assert submissions.state(sent) == doubt
+        assert claims.submission(sent) == doubt
         assert await world.report(sent["submissions"][0]["task_id"], number) == 200
         assert await world.status(sent["id"]) == "delivered"
         told = [event["type"] for event in await world.events() if event["data"].get("message_id") == sent["id"]]
