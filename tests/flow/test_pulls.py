@@ -40,8 +40,9 @@ async def test_reports_are_pulled_in_batches_until_none_is_left(worlds: OpenWorl
         assert sum(len(event["data"]["recipients"]) for event in await world.events("message.delivered")) == 200
         assert await world.metric("relay_callback_rows_total", kind="report", result="applied") == 200
         # Four batches of fifty followed each other at once; with a second between them each would have been one round.
+        # The first pull may come while the provider is still making the rows: then one batch is two.
         times = [row[0] for row in world.rows("SELECT received_ms FROM raw_bodies WHERE kind = 'report' ORDER BY id")]
-        assert len(times) == 4
+        assert len(times) in (4, 5)
         assert times[-1] - times[0] < 1000
 
 
