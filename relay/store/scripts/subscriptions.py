@@ -157,7 +157,7 @@ def event(db: Db, team: bytes, event_id: bytes) -> Script[bytes | None]:
 
 
 def events(db: Db, team: bytes, position: str | None, limit: int, event_types: tuple[str, ...]) -> Script[Page[bytes]]:
-    """In commit order. The one writer gives positions in the order of commits, so none is skipped."""
+    """In commit order: positions of one team are given in the order of commits, so none is skipped."""
     after = int(position or 0)
     if event_types:
         rows = yield from db.rows(

@@ -138,6 +138,7 @@ def _value(name: str, parameter: str, size: Size) -> Any:
         "submission": size.id(fill.SUBMISSION, n),
         "submissions": [size.id(fill.SUBMISSION, n - number) for number in range(64)],
         "task_id": "task 100",
+        "tasks": ["task 100"],
         "team": _TEAM,
         "types": '["message.failed"]',
     }

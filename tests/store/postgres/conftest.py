@@ -56,18 +56,19 @@ def migrated(postgres_servers: PostgresServers) -> str:
     return "migrated"
 
 
-@pytest.fixture(params=["direct", "pooled"])
+@pytest.fixture
 async def three(
     request: pytest.FixtureRequest, postgres_servers: PostgresServers, migrated: str
 ) -> AsyncIterator[Several]:
-    """Three stores on one database; once with PgBouncer in between, which has fewer connections than they."""
+    """Three stores on one database; see ``POOLED_TOO``."""
     server = postgres_servers.shared(found()[0])
     name = f"several{next(_numbers)}"
     url = server.create_database(name, migrated)
     with contextlib.ExitStack() as ends:
         ends.callback(server.drop_database, name)
-        if request.param == "pooled":
+        pooled = getattr(request, "param", "direct") == "pooled"
+        if pooled:
             bouncer = ends.enter_context(bouncing(server, postgres_servers, connections=6))
             url = bouncer.url(name)
-        async with several(server, name, url, pooler=request.param == "pooled") as made:
+        async with several(server, name, url, pooler=pooled) as made:
             yield made

@@ -25,6 +25,8 @@ from tests.store.postgres.proxy import Proxy, proxied
 
 T = TypeVar("T")
 PATIENT_S: Final = 20.0
+POOLED_TOO: Final = pytest.mark.parametrize("three", ["direct", "pooled"], indirect=True)
+"""For what is to be seen with PgBouncer in between, too, which has fewer connections than the stores have."""
 _DEADLOCK: Final = "deadlock detected"
 _numbers: Final = itertools.count(1)
 

@@ -81,21 +81,24 @@ async def test_rows_that_are_written_together_are_locked_in_one_order(newest: No
 
 
 @pytest.mark.parametrize("state", ["40001", "40P01"])
-async def test_contention_is_tried_again_and_then_it_is_a_failure(newest: Notes, state: str) -> None:
+async def test_contention_is_tried_again(newest: Notes, state: str) -> None:
     driver = newest.driver(writers=1)
     assert await together(newest, driver, write(1), break_with(state, times=3), write(2)) == [1, "done", 2]
     assert newest.stored() == [1, 2, 1000]
-    newest.execute("SELECT setval('looks', 1, false)")
-    newest.execute("DELETE FROM notes")
+    await driver.close()
+
+
+async def test_contention_that_does_not_end_is_a_failure(newest: Notes) -> None:
+    driver = newest.driver(writers=1)
     with pytest.raises(StoreError):
-        await driver.write(break_with(state, times=1000))
+        await driver.write(break_with("40001", times=1000))
     assert newest.execute("SELECT last_value FROM looks") == [(TRIES,)]
     assert newest.stored() == []
     await driver.close()
 
 
 async def test_a_lock_that_does_not_come_in_time_is_unavailable_and_then_all_is_well(notes: Notes) -> None:
-    driver = notes.driver(timeout_s=1)
+    driver = notes.driver(timeout_s=0.5)
     await driver.write(write(1))
     async with _locked(notes, 1):
         with pytest.raises(StoreUnavailable):
@@ -106,7 +109,7 @@ async def test_a_lock_that_does_not_come_in_time_is_unavailable_and_then_all_is_
 
 
 async def test_who_wants_a_lock_that_does_not_come_holds_up_neither_neighbours_nor_others(newest: Notes) -> None:
-    timeout_s = 2.0
+    timeout_s = 1.0
     driver = newest.driver(timeout_s=timeout_s)
     await driver.write(write(0))
     started_s = time.monotonic()
@@ -122,14 +125,14 @@ async def test_who_wants_a_lock_that_does_not_come_holds_up_neither_neighbours_n
         results = await asyncio.gather(*stuck, return_exceptions=True)
         took_all = time.monotonic() - started_s
     assert {type(result) for result in results} == {StoreUnavailable}
-    # Not the 30 x 1 s of one after the other, for anybody.
-    assert max(took) < 5 * timeout_s
-    assert took_all < 7 * timeout_s
+    # Not the 30 x 0.5 s of one after the other, for anybody.
+    assert max(took) < 6 * timeout_s
+    assert took_all < 10 * timeout_s
     await driver.close()
 
 
 async def test_a_script_that_is_slow_is_unavailable_and_its_neighbours_are_not(newest: Notes) -> None:
-    driver = newest.driver(timeout_s=1, writers=1)
+    driver = newest.driver(timeout_s=0.5, writers=1)
 
     def slow(db: Db) -> Script[None]:
         yield from db.rows("slow.answer")

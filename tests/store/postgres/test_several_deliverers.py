@@ -14,7 +14,7 @@ from tests.faults.polling import until
 from tests.store import builders
 from tests.store.builders import LEASE_MS, NOW_MS, mobiles, report, task_of
 from tests.store.conformance.world import World
-from tests.store.postgres.several import Several
+from tests.store.postgres.several import POOLED_TOO, Several
 
 Thing = Callable[[World], Coroutine[Any, Any, Any]]
 LATER_MS: Final = NOW_MS + 60_000
@@ -31,6 +31,7 @@ async def _told(three: Several, count: int) -> list[Thing]:
     return [thing(task_of(message)) for message in messages]
 
 
+@POOLED_TOO
 async def test_a_delivery_is_leased_by_one(three: Several) -> None:
     endpoints = [await three.worlds[0].endpoint() for _ in range(3)]
     await three.all_well(await _told(three, 30))
@@ -58,17 +59,17 @@ async def _finish(world: World, *, work: DeliveryWork, status: int = 200) -> Fin
 @pytest.mark.parametrize("status", [200, 500])
 async def test_of_two_who_think_that_they_have_a_delivery_one_does(three: Several, status: int) -> None:
     endpoint = await three.worlds[0].endpoint()
-    await three.all_well(await _told(three, 30))
-    first = await three.worlds[0].lease((endpoint, 30), now_ms=LATER_MS)
-    second = await three.worlds[1].lease((endpoint, 30), now_ms=LATER_MS + LEASE_MS, claim=b"another")
+    await three.all_well(await _told(three, 10))
+    first = await three.worlds[0].lease((endpoint, 10), now_ms=LATER_MS)
+    second = await three.worlds[1].lease((endpoint, 10), now_ms=LATER_MS + LEASE_MS, claim=b"another")
     assert {work.id for work in first} == {work.id for work in second}
     # Who has it tells twice, as after an answer that was lost.
     works = (*first, *second, *second)
     results = await three.all_well([partial(_finish, work=work, status=status) for work in works])
     fenced = [result.fenced for result in results]
-    assert fenced[:30] == [True] * 30
-    assert [sorted(pair) for pair in zip(fenced[30:60], fenced[60:], strict=True)] == [[False, True]] * 30
-    assert three.execute("SELECT count(*) FROM attempts") == [(30,)]
+    assert fenced[:10] == [True] * 10
+    assert [sorted(pair) for pair in zip(fenced[10:20], fenced[20:], strict=True)] == [[False, True]] * 10
+    assert three.execute("SELECT count(*) FROM attempts") == [(10,)]
 
 
 async def test_endpoints_that_fail_and_recover_in_turn_make_no_deadlock(three: Several) -> None:
@@ -118,6 +119,7 @@ async def test_an_event_is_never_seen_before_one_of_a_smaller_number(three: Seve
     assert len(before.data + after.data) == 2
 
 
+@POOLED_TOO
 async def test_who_follows_the_events_while_others_write_misses_none_and_sees_none_twice(three: Several) -> None:
     things = await _told(three, 300)
     team = three.worlds[0].team.id

@@ -16,7 +16,7 @@ from relay.ports import Quota, ReceivedBody, Replay, Stored
 from tests.store import builders
 from tests.store.builders import ACCEPTED, LEASE_MS, NOW_MS, REFUSED, mobiles, report, task_of, work_of
 from tests.store.conformance.world import World
-from tests.store.postgres.several import Several
+from tests.store.postgres.several import POOLED_TOO, Several
 
 ROUNDS: Final = 6
 Thing = Callable[[World], Awaitable[Any]]
@@ -41,6 +41,7 @@ def _sweep(now_ms: int = NOW_MS) -> Thing:
 # -- accepting -------------------------------------------------------------------------------------------------------
 
 
+@POOLED_TOO
 async def test_one_idempotency_key_at_several_is_one_message_and_one_answer(three: Several) -> None:
     world = three.worlds[0]
     for number in range(ROUNDS):
@@ -57,6 +58,7 @@ async def test_one_idempotency_key_at_several_is_one_message_and_one_answer(thre
     assert three.execute("SELECT count(*) FROM messages") == [(ROUNDS,)]
 
 
+@POOLED_TOO
 async def test_200_sends_at_once_take_exactly_the_100_units_that_there_are(three: Several) -> None:
     quota = Quota(day="2026-11-18", units=100, ends_in_s=60)
     teams = [builders.team().id for _ in range(3)]
@@ -115,6 +117,7 @@ async def _books(three: Several, messages: Sequence[MessageDraft], counts: dict[
         assert await three.worlds[0].counts(message) == counts
 
 
+@POOLED_TOO
 async def test_reports_of_one_message_that_come_everywhere_at_once_count_once(three: Several) -> None:
     everyone = mobiles(50)
     for _ in range(2):
@@ -194,6 +197,7 @@ async def test_a_storm_of_reports_makes_no_deadlock(three: Several) -> None:
 # -- claims ----------------------------------------------------------------------------------------------------------
 
 
+@POOLED_TOO
 async def test_a_submission_is_claimed_by_one(three: Several) -> None:
     world = three.worlds[0]
     messages = [await world.accept(mobiles(2), status="queued") for _ in range(60)]
@@ -228,6 +232,7 @@ async def test_who_has_lost_his_claim_changes_nothing(three: Several) -> None:
 # -- inbound ---------------------------------------------------------------------------------------------------------
 
 
+@POOLED_TOO
 async def test_the_pushed_and_the_pulled_copy_of_an_inbound_message_are_one(three: Several) -> None:
     (extension,) = three.worlds[0].team.extensions
     things: list[Thing] = []

@@ -4,8 +4,6 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-import pytest
-
 from relay.domain.messages import MessageDraft, SubmissionWork
 from relay.domain.provider import Accepted, SendOutcome
 from relay.domain.teams import Team
@@ -88,7 +86,6 @@ class _Storm:
             await world.store.finish_delivery(work, record)
 
 
-@pytest.mark.parametrize("three", ["direct"], indirect=True)
 async def test_whatever_happens_at_once_the_books_agree(three: Several) -> None:
     world = three.worlds[0]
     teams = [builders.team() for _ in range(4)]
