@@ -184,7 +184,7 @@ def _check_polling(load: Load, events: list[Json]) -> None:
     ids = [event["id"] for event in events]
     assert len(set(ids)) == len(ids), "an event is there twice"
     # Who polled through all of it saw the same events, each once, none skipped, in the same order.
-    assert [event["id"] for event in load.events] == ids
+    assert [event["id"] for event in load.events] == ids, "an event was skipped, came twice or in another order"
 
 
 def _check_sequences(events: list[Json]) -> None:
