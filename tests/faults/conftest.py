@@ -55,8 +55,8 @@ def seed() -> int:
 
 @pytest.fixture
 def random(seed: int) -> Random:
-    """To be repeated, not to be secret."""
-    return Random(seed)  # noqa: S311
+    """Makes the test's choices."""
+    return Random(seed)  # noqa: S311 - to be repeated, not to be secret
 
 
 @pytest.fixture

@@ -49,6 +49,15 @@ def own_server(postgres_servers: PostgresServers) -> Iterator[PostgresServer]:
     server.close()
 
 
+@pytest.fixture
+def url(postgres_server: PostgresServer) -> Iterator[str]:
+    """Of a migrated database, on each version."""
+    name = f"schema{next(_numbers)}"
+    run_migrate_postgres(postgres_server.create_database(name))
+    yield postgres_server.url(name)
+    postgres_server.drop_database(name)
+
+
 @pytest.fixture(scope="session")
 def migrated(postgres_servers: PostgresServers) -> str:
     """The name of a migrated database on the newest version, to be copied and never connected to."""

@@ -1,33 +1,19 @@
 """Deleting an endpoint while another process takes its deliveries."""
 
 import asyncio
-import itertools
-from collections.abc import AsyncIterator, Iterator
-from typing import Final
+from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 
 from relay.domain.ids import raw_bytes
-from relay.store.migrate import run_migrate_postgres
 from relay.store.postgres import PostgresDriver
 from relay.store.queries import Queries
 from relay.store.script import Db
 from relay.store.sealing import KeyRing
 from relay.store.store import ScriptStore
-from tests.postgres.server import PostgresServer
 from tests.store.builders import ACCEPTED, ENTROPY, NOW_MS, OTHER_CLAIM, mobiles, work_of
 from tests.store.conformance.world import World
-
-_names: Final = (f"deleted{number}" for number in itertools.count(1))
-
-
-@pytest.fixture
-def url(postgres_server: PostgresServer) -> Iterator[str]:
-    name = next(_names)
-    run_migrate_postgres(postgres_server.create_database(name))
-    yield postgres_server.url(name)
-    postgres_server.drop_database(name)
 
 
 @pytest.fixture
