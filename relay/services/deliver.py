@@ -17,6 +17,9 @@ from relay.services.membership import Alone, Members
 from relay.services.persist import until_stored
 
 MOST_IN_FLIGHT: Final = 10_000
+AHEAD: Final = 4
+"""Deliveries that a replica holds for each one that it may run at once. Decision: what more there is lies in the store,
+where the others reach it; one replica alone holds as many as ``lane_max``, since nobody else could take them."""
 FRESH_S: Final = 5.0
 """How long a loaded endpoint is believed: another process may have changed it."""
 
@@ -55,7 +58,8 @@ class Lane:
 
     def room(self) -> int:
         """How many more may be claimed now."""
-        return max(0, self.width - self.running - len(self.waiting))
+        most = self.width * AHEAD if self.proven else self.width
+        return max(0, most - self.running - len(self.waiting))
 
 
 class Lanes:
@@ -93,7 +97,8 @@ class Lanes:
             return False
         if lane.width == 0:
             return False
-        if lane.open and len(lane.waiting) < self._lane_max:
+        most = min(self._lane_max, AHEAD * lane.width) if self.members.shared else self._lane_max
+        if lane.open and len(lane.waiting) < most:
             return True
         lane.more = True
         self.turned_away = True

@@ -1,6 +1,6 @@
 from relay.domain.endpoints import DeliveryWork
 from relay.domain.ids import DeliveryId, EndpointId, EventId
-from relay.services.deliver import Lanes
+from relay.services.deliver import AHEAD, Lanes
 from tests.services.stillness import Among, FixedEntropy
 
 ENDPOINT = EndpointId("ep_" + "1" * 32)
@@ -57,9 +57,13 @@ def test_a_lane_has_room_for_what_neither_runs_nor_waits() -> None:
     lane.running = 2
     lane.waiting.append(WORK)
 
-    assert lane.room() == 1
-    lane.running = 9
+    assert lane.room() == 4 * AHEAD - 3
+    lane.running = 4 * AHEAD
     assert lane.room() == 0
+    lane.ended(delivered=False)
+    lane.running = 0
+    lane.waiting.clear()
+    assert lane.room() == 1
 
 
 def test_a_lane_runs_one_at_a_time_until_a_success_and_after_each_failure() -> None:
@@ -78,9 +82,9 @@ def test_a_lease_is_as_long_as_was_said() -> None:
     assert lanes_of().lease_until_ms(1000) == 61_000
 
 
-def among_lanes() -> tuple[Lanes, Among]:
+def among_lanes(lane_max: int = 3) -> tuple[Lanes, Among]:
     """Lanes of one replica among others, which knows the endpoint."""
-    lanes, among = lanes_of(), Among()
+    lanes, among = lanes_of(lane_max), Among()
     lanes.members = among
     lanes.of(ENDPOINT).max_in_flight = 4
     return lanes, among
@@ -92,9 +96,22 @@ def test_a_lane_is_as_wide_as_this_processs_share_of_the_endpoint() -> None:
     lane.ended(delivered=True)
     among.part = lambda limit: limit // 2
 
-    assert (lane.width, lane.room()) == (2, 2)
+    assert (lane.width, lane.room()) == (2, 2 * AHEAD)
     lane.ceiling = 1
     assert lane.width == 1
+
+
+def test_among_others_a_lane_holds_a_few_for_each_that_it_may_run_and_leaves_the_rest_where_they_reach_it() -> None:
+    lanes, among = among_lanes(lane_max=100)
+    lane = lanes.of(ENDPOINT)
+    lane.ended(delivered=True)
+    among.part = lambda limit: limit // 2
+    lane.waiting.extend([WORK] * (2 * AHEAD - 1))
+
+    assert lanes.takes(ENDPOINT)
+    lane.waiting.append(WORK)
+    assert not lanes.takes(ENDPOINT)
+    assert (lane.more, lanes.turned_away) == (True, True)
 
 
 def test_a_delivery_that_others_must_make_is_left_to_them() -> None:

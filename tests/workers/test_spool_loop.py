@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import structlog
 
@@ -21,13 +21,25 @@ from relay.telemetry.metrics import Metrics
 from relay.workers.upkeep import Upkeep
 from tests.services.stillness import FixedEntropy, StillClock, account_of
 
+_POLL_S: Final = 0.001
+"""Real seconds between two looks. The spool writes in threads: a loop that never rests would keep the interpreter from
+them."""
+
+
+class RestingClock(StillClock):
+    """Its sleep is a short rest, so that threads come to run."""
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds)
+        await asyncio.sleep(_POLL_S)
+
 
 class Loop:
     """The loop on a spool, with a store that does what ``answer`` says."""
 
     def __init__(self, spool: Spool) -> None:
         self.spool = spool
-        self.clock = StillClock()
+        self.clock = RestingClock()
         self.metrics = Metrics()
         self.answer: str = "stored"
         self.applied: list[bytes] = []
@@ -77,10 +89,10 @@ class Loop:
             running = asyncio.create_task(self.upkeep.spool())
             async with asyncio.timeout(5):
                 while not until():  # noqa: ASYNC110 - what is awaited is several steps of the loop
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(_POLL_S)
                 rounds = len(self.clock.slept)
                 while len(self.clock.slept) == rounds:  # noqa: ASYNC110 - the same
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(_POLL_S)
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
         return list(dict.fromkeys(line["event"] for line in lines))
