@@ -162,6 +162,11 @@ def _check_together(settings: Settings) -> None:
             f"{PREFIX}IDEMPOTENCY_KEEP_S: {settings.idempotency_keep_s} seconds are more than the "
             f"{settings.retention_content_days} days of {PREFIX}RETENTION_CONTENT_DAYS, and kept answers hold texts"
         )
+    if settings.delivery_timeout_s >= settings.lease_s:
+        problems.append(
+            f"{PREFIX}DELIVERY_TIMEOUT_S: {settings.delivery_timeout_s} seconds are not below the {settings.lease_s} of "
+            f"{PREFIX}LEASE_S, and a webhook is posted only under a lease that outlasts it"
+        )
     if problems:
         raise ConfigError("; ".join(problems))
 
