@@ -164,8 +164,8 @@ def _check_together(settings: Settings) -> None:
         )
     if settings.delivery_timeout_s >= settings.lease_s:
         problems.append(
-            f"{PREFIX}DELIVERY_TIMEOUT_S: {settings.delivery_timeout_s} seconds are not below the {settings.lease_s} of "
-            f"{PREFIX}LEASE_S, and a webhook is posted only under a lease that outlasts it"
+            f"{PREFIX}DELIVERY_TIMEOUT_S: {settings.delivery_timeout_s} seconds are not below the "
+            f"{settings.lease_s} of {PREFIX}LEASE_S, and a webhook is posted only under a lease that outlasts it"
         )
     if problems:
         raise ConfigError("; ".join(problems))

@@ -42,7 +42,11 @@ async def read_body(receive: Receive, content_length: str | None, limit_bytes: i
     raise BodyUnreadable("The connection ended before the body did.")
 
 
-def check_json_type(content_type: str | None) -> None:
+MERGE_PATCH: Final = "application/merge-patch+json"
+"""RFC 7396; what a PATCH is, declared so or as JSON."""
+
+
+def check_json_type(content_type: str | None, *, patch: bool = False) -> None:
     """Raises MediaTypeUnsupported unless the body is declared as JSON in UTF-8, or not declared at all.
 
     Decision: no Content-Type is taken as JSON, because nothing else is ever read here; ``curl -d`` does declare one, a
@@ -56,7 +60,7 @@ def check_json_type(content_type: str | None) -> None:
             "This is a form; send JSON with the header 'Content-Type: application/json' "
             "(curl -d declares a form unless -H 'Content-Type: application/json' or --json is given)."
         )
-    if name != "application/json":
+    if name != "application/json" and not (patch and name == MERGE_PATCH):
         raise MediaTypeUnsupported("Send JSON with the header 'Content-Type: application/json'.")
     for parameter in parameters:
         key, _, value = parameter.partition("=")

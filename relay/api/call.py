@@ -1,5 +1,6 @@
 """What a handler is given: the request, read on demand, and the services."""
 
+import re
 from typing import Final, TypeVar
 
 import msgspec
@@ -10,7 +11,7 @@ from relay.api.exchange import Answer, Exchange
 from relay.api.queries import read_query
 from relay.api.services import ApiServices, ApiSettings
 from relay.domain.audit import Actor
-from relay.domain.errors import NotFound, ScopeMissing
+from relay.domain.errors import NotFound, PreconditionFailed, ScopeMissing
 from relay.domain.ids import is_id
 from relay.domain.teams import Principal, Team
 from relay.ports import Replay
@@ -18,6 +19,7 @@ from relay.services.idempotency import KeyUse, fingerprint, read_key
 from relay.telemetry.metrics import Metrics
 
 T = TypeVar("T", bound=msgspec.Struct)
+_TAG: Final = re.compile(r'"[0-9]{1,9}"')
 ADMIN: Final = "admin"
 REPLAYED: Final = (b"idempotent-replayed", b"true")
 
@@ -30,6 +32,9 @@ ID_PREFIXES: Final = {
     "account_id": "acct_",
     "team_id": "team_",
     "key_id": "key_",
+    "orphan_id": "orph_",
+    "raw_id": "raw_",
+    "suppression_id": "sup_",
 }
 """Path parameters that are ids, with the prefix that they have."""
 
@@ -125,9 +130,20 @@ class Call:
 
     async def json(self, kind: type[T]) -> tuple[T, bytes]:
         """The body as a ``kind``, and its bytes."""
-        check_json_type(self.header(b"content-type"))
+        check_json_type(self.header(b"content-type"), patch=self.scope["method"] == "PATCH")
         raw = await self.body(self.settings.body_bytes)
         return read_json(raw, kind), raw
+
+    @property
+    def if_match(self) -> int | None:
+        """The version in If-Match; None when any will do. Raises PreconditionFailed for a tag that is none of ours."""
+        header = self.header(b"if-match")
+        if header is None or header.strip() == "*":
+            return None
+        tag = header.strip()
+        if not _TAG.fullmatch(tag):
+            raise PreconditionFailed("If-Match must be one ETag, as it was answered.")
+        return int(tag[1:-1])
 
     # -- once --------------------------------------------------------------------------------------------------------
 
@@ -140,7 +156,7 @@ class Call:
         return KeyUse(
             scope=ADMIN if team is None else team.id,
             key=read_key(header),
-            fingerprint=fingerprint("POST", self.path, body),
+            fingerprint=fingerprint(self.scope["method"], self.path, body),
         )
 
 
@@ -158,11 +174,16 @@ def location(call: Call, body: bytes) -> tuple[bytes, bytes]:
     return b"location", f"{call.path}/{_CREATED.decode(body).id}".encode()
 
 
-def found(thing: object, what: str) -> Answer:
-    """200 with a thing. Raises NotFound when there is none."""
+def found(thing: object, what: str, version: int | None = None) -> Answer:
+    """200 with a thing; ``version`` counts its changes. Raises NotFound when there is none."""
     if thing is None:
         raise NotFound(f"There is no such {what}.")
-    return Answer(200, _ENCODER.encode(thing))
+    return Answer(200, _ENCODER.encode(thing), [] if version is None else [etag(version)])
+
+
+def etag(version: int) -> tuple[bytes, bytes]:
+    """The ETag header of a thing that counts its changes."""
+    return b"etag", b'"%d"' % version
 
 
 _ENCODER: Final = msgspec.json.Encoder()

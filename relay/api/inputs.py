@@ -1,5 +1,6 @@
 """What a team may send: the public schema of request bodies, and how a body becomes a request of the services."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Final, Literal
 
@@ -18,6 +19,7 @@ END: Final = r"$(?!\n)"
 Extension = Annotated[
     str, Meta(pattern=rf"^[1-9][0-9]{{0,19}}{END}", description="1 to 20 digits, no leading zero.", examples=["101"])
 ]
+Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"\S")]
 Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset.", examples=["2026-11-23T09:30:00Z"])]
 Number = Annotated[
     str,
@@ -163,3 +165,14 @@ def endpoint_request(wanted: EndpointInput) -> EndpointRequest:
         headers=wanted.headers,
         max_in_flight=wanted.max_in_flight,
     )
+
+
+def repeated(field: str, values: Sequence[str]) -> list[FieldError]:
+    """An error for every value that is in the list a second time."""
+    seen: set[str] = set()
+    errors: list[FieldError] = []
+    for index, value in enumerate(values):
+        if value in seen:
+            errors.append(wrong(f"/{field}/{index}", "This is in the list already."))
+        seen.add(value)
+    return errors

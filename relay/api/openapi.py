@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from relay.api.bodies import MERGE_PATCH
 from relay.api.call import ID_PREFIXES
 from relay.api.openapi_schemas import Schemas
 from relay.api.openapi_words import HEADERS, INFO, PARAMETERS, PROBLEM_HEADERS, RATE_HEADERS, TAGS, webhooks
@@ -69,7 +70,7 @@ def _operation(operation: Operation, schemas: Schemas) -> Json:
     if parameters:
         made["parameters"] = parameters
     if operation.body is not None:
-        made["requestBody"] = {"required": True, "content": {JSON: _body(operation, schemas)}}
+        made["requestBody"] = {"required": True, "content": _contents(operation, schemas)}
     elif operation.any_body and operation.method == "POST":
         made["requestBody"] = {
             "description": "JSON, a form, or anything else: every body is taken.",
@@ -77,6 +78,11 @@ def _operation(operation: Operation, schemas: Schemas) -> Json:
         }
     made["responses"] = _responses(operation, schemas)
     return made
+
+
+def _contents(operation: Operation, schemas: Schemas) -> Json:
+    body = _body(operation, schemas)
+    return {JSON: body, MERGE_PATCH: body} if operation.method == "PATCH" else {JSON: body}
 
 
 def _body(operation: Operation, schemas: Schemas) -> Json:
@@ -97,6 +103,8 @@ def _parameters(operation: Operation, schemas: Schemas) -> list[Json]:
     names = ["RequestId"]
     if operation.creates:
         names.append("IdempotencyKey")
+    if operation.versioned:
+        names.append("IfMatch")
     if operation.prefers_wait:
         names.append("Prefer")
     return made + [{"$ref": f"#/components/parameters/{name}"} for name in names]

@@ -80,6 +80,15 @@ PARAMETERS: Final[Json] = {
         "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
         "example": "order-77-shipped",
     },
+    "IfMatch": {
+        "name": "If-Match",
+        "in": "header",
+        "required": False,
+        "description": "The `ETag` of what you have read: when it was changed since, nothing is done (412). Without "
+        "it the last one wins.",
+        "schema": {"type": "string"},
+        "example": '"3"',
+    },
     "Prefer": {
         "name": "Prefer",
         "in": "header",

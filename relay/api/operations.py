@@ -20,6 +20,7 @@ from relay.domain.errors import (
     MediaTypeUnsupported,
     NotAcceptable,
     NotFound,
+    PreconditionFailed,
     QueryInvalid,
     RateExceeded,
     RelayError,
@@ -49,12 +50,13 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One method of one path.
 
     ``scope`` None: no key is asked for. ``creates``: takes an Idempotency-Key, and is refused while draining.
+    ``versioned``: takes If-Match.
     ``refusals``: what this operation can refuse beside what follows from the rest (see ``refusals_of``).
     ``documented`` False: not an API call, such as a page for people.
     """
 
     id: str
-    method: Literal["GET", "POST", "DELETE"]
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     path: str
     tag: Tag
     summary: str
@@ -66,6 +68,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     any_body: bool = False
     any_query: bool = False
     creates: bool = False
+    versioned: bool = False
     prefers_wait: bool = False
     reads_store: bool = True
     answers: tuple[Respond, ...]
@@ -87,6 +90,8 @@ def refusals_of(operation: Operation) -> tuple[type[RelayError], ...]:
         kinds.append(QueryInvalid)
     if operation.body is not None:
         kinds += [BodyUnreadable, BodyTooLarge, MediaTypeUnsupported, BodyInvalid]
+    if operation.versioned:
+        kinds.append(PreconditionFailed)
     if operation.any_body:
         kinds.append(BodyTooLarge)
     if operation.creates:

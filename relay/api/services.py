@@ -6,7 +6,9 @@ import msgspec
 
 from relay.ports import Clock, Store
 from relay.services.accept import Accept
-from relay.services.administer import Administer
+from relay.services.admin.accounts import AccountsAdmin
+from relay.services.admin.keys import KeysAdmin
+from relay.services.admin.teams import TeamsAdmin
 from relay.services.authenticate import Authenticate
 from relay.services.balance import Balances
 from relay.services.erase import Erase
@@ -28,7 +30,9 @@ class ApiServices:
     accept: Accept
     wait: Wait
     receive: Receive
-    administer: Administer
+    accounts_admin: AccountsAdmin
+    teams_admin: TeamsAdmin
+    keys_admin: KeysAdmin
     erase: Erase
     subscribe: Subscribe
     poll: Poll

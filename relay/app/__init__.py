@@ -1,6 +1,7 @@
 """The one composition root: everything is made and joined here, and nowhere else.
 
 gateway.py   ``Gateway``: all parts of the product in one process, joined; tests enter by this door too
+admin.py     what commands of the platform team call
 stores.py    opening and migrating the database
 serving.py   a gateway on a socket, from start to exit
 listening.py uvicorn, as this product runs it
@@ -8,17 +9,20 @@ drain.py     the order of a clean stop
 embedded.py  the sandbox provider inside a gateway, where test keys lead
 """
 
+from relay.app.admin import Admin, open_admin
 from relay.app.embedded import sandbox_account
 from relay.app.gateway import Gateway, Outside, open_gateway, system
 from relay.app.serving import Running, serve
 from relay.app.stores import load_key_ring, migrate, open_store, sqlite_path
 
 __all__ = [
+    "Admin",
     "Gateway",
     "Outside",
     "Running",
     "load_key_ring",
     "migrate",
+    "open_admin",
     "open_gateway",
     "open_store",
     "sandbox_account",

@@ -6,9 +6,11 @@ from typing import Final, Self
 
 from relay.app.gateway import Gateway
 from relay.domain.accounts import SANDBOX_URL, Account
+from relay.domain.audit import SYSTEM
 from relay.domain.errors import AlreadyExists
 from relay.domain.ids import AccountId
 from relay.provider.sandbox import AccountSettings, Sandbox, SandboxServer, SandboxSettings
+from relay.services.admin.auditing import Auditor
 from relay.system import SystemEntropy
 
 SANDBOX_ACCOUNT: Final = "sandbox"
@@ -66,11 +68,12 @@ class EmbeddedSandbox:
             return
         entropy = SystemEntropy()
         account = sandbox_account(AccountId(entropy.new_id("acct_")), self._gateway.clock.now_ms())
+        entry = Auditor(self._gateway.clock, entropy).entry(SYSTEM, "account.created", account.id)
         # Nobody knows this token: the account's callbacks come by the one of ``connect``.
         # Replicas that start together make it together: one of them is the first.
         with contextlib.suppress(AlreadyExists):
             await self._gateway.store.create_account(
-                account, callback_token=entropy.token(_TOKEN_BYTES).hex(), idempotency=None
+                account, callback_token=entropy.token(_TOKEN_BYTES).hex(), entry=entry, idempotency=None
             )
         await self._gateway.accounts.refresh()
 

@@ -24,7 +24,9 @@ from relay.domain.retention import Keeping
 from relay.ports import Clock, Entropy, Hints, Poster, Provider, Store
 from relay.services.accept import Accept
 from relay.services.accounts import AccountBook
-from relay.services.administer import Administer
+from relay.services.admin.accounts import AccountsAdmin
+from relay.services.admin.keys import KeysAdmin
+from relay.services.admin.teams import TeamsAdmin
 from relay.services.apply import Apply
 from relay.services.authenticate import Authenticate
 from relay.services.balance import Balances
@@ -203,7 +205,9 @@ class Gateway:
             receive=Receive(
                 apply, self.accounts, self.spool, entropy, store_timeout_s=settings.callback_store_timeout_s
             ),
-            administer=Administer(store, self.accounts, clock, entropy),
+            accounts_admin=AccountsAdmin(store, self.accounts, clock, entropy),
+            teams_admin=TeamsAdmin(store, self.accounts, clock, entropy),
+            keys_admin=KeysAdmin(store, clock, entropy),
             erase=Erase(store, clock, entropy),
             subscribe=Subscribe(store, egress, clock, entropy, self.deliver.changed),
             poll=poll,

@@ -100,7 +100,7 @@ async def _admin_key(gateway: "Running") -> str:
     from relay.cli.keys import issue
     from relay.services.requests import KeyRequest
 
-    _, secret = await issue(gateway.services.administer, KeyRequest(team_id=None, scopes=["admin"], name="relay demo"))
+    _, secret = await issue(gateway.services.keys_admin, KeyRequest(team_id=None, scopes=["admin"], name="relay demo"))
     return secret
 
 

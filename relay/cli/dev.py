@@ -91,12 +91,13 @@ async def _team_key(gateway: "Running") -> str:
         name="relay dev",
         expires_ms=services.clock.now_ms() + KEY_DAYS * DAY_MS,
     )
-    _, secret = await issue(services.administer, request)
+    _, secret = await issue(services.keys_admin, request)
     return secret
 
 
 async def _team_id(services: "ApiServices") -> "TeamId":
     """The team of this name, made when there is none."""
+    from relay.domain.audit import COMMAND
     from relay.services.requests import TeamRequest
 
     position = None
@@ -114,5 +115,5 @@ async def _team_id(services: "ApiServices") -> "TeamId":
         made.append(view.id)
         return b""
 
-    await services.administer.create_team(TeamRequest(name=TEAM, signature=SIGNATURE), None, render)
+    await services.teams_admin.create_team(TeamRequest(name=TEAM, signature=SIGNATURE), COMMAND, None, render)
     return made[0]

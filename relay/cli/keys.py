@@ -12,7 +12,7 @@ from relay.domain.teams import TEAM_SCOPES, Mode, Scope
 if TYPE_CHECKING:  # imported when it is known that the command runs
     from relay.config import Settings
     from relay.domain.teams import KeyView
-    from relay.services.administer import Administer
+    from relay.services.admin.keys import KeysAdmin
     from relay.services.requests import KeyRequest
 
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
@@ -94,7 +94,7 @@ def _read_time(text: str | None) -> int | None:
     return to_ms(moment)
 
 
-async def issue(administer: "Administer", request: "KeyRequest") -> tuple[str, str]:
+async def issue(admin: "KeysAdmin", request: "KeyRequest") -> tuple[str, str]:
     """A new key: its id and its secret. Raises BodyInvalid."""
     made: list[tuple[str, str]] = []
 
@@ -102,17 +102,17 @@ async def issue(administer: "Administer", request: "KeyRequest") -> tuple[str, s
         made.append((view.id, secret))
         return b""
 
-    await administer.create_key(request, None, render)
+    from relay.domain.audit import COMMAND
+
+    await admin.create_key(request, COMMAND, None, render)
     return made[0]
 
 
 async def _create(settings: "Settings", request: "KeyRequest") -> tuple[str, str]:
     from relay import app
-    from relay.services.accounts import AccountBook
-    from relay.services.administer import Administer
+    from relay.services.admin.keys import KeysAdmin
     from relay.system import SystemClock, SystemEntropy
 
     clock = SystemClock()
     async with app.open_store(settings) as store:
-        accounts = AccountBook(store, clock, sandbox_for_live=False)
-        return await issue(Administer(store, accounts, clock, SystemEntropy()), request)
+        return await issue(KeysAdmin(store, clock, SystemEntropy()), request)

@@ -7,7 +7,37 @@ import msgspec
 
 from relay.domain.ids import AuditId
 
-AuditAction = Literal["erasure.started", "erasure.done"]
+AuditAction = Literal[
+    "account.created",
+    "account.updated",
+    "account.deleted",
+    "account.credentials_rotated",
+    "account.callback_token_rotated",
+    "account.callback_token_revoked",
+    "account.probed",
+    "team.created",
+    "team.updated",
+    "team.deleted",
+    "extension.leased",
+    "extension.released",
+    "key.created",
+    "key.updated",
+    "key.rotated",
+    "key.revoked",
+    "suppression.added",
+    "suppression.removed",
+    "suppression.imported",
+    "orphan.assigned",
+    "orphan.reprocessed",
+    "orphan.dismissed",
+    "quarantine.reprocessed",
+    "quarantine.dismissed",
+    "keyring.rotated",
+    "keyring.reencrypted",
+    "keyring.key_removed",
+    "erasure.started",
+    "erasure.done",
+]
 CLI: Final = "cli"
 """The actor of a command: whoever may run it on the machine."""
 
@@ -18,6 +48,12 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     from_address: str | None
     request_id: str | None
+
+
+COMMAND: Final = Actor(name=CLI, from_address=None, request_id=None)
+"""Who runs a command."""
+SYSTEM: Final = Actor(name="system", from_address=None, request_id=None)
+"""The gateway itself, by its settings."""
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +68,8 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditView(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry of the audit. `actor` is the id of an API key, or `cli` for a command on the machine itself; `target`
+    """One entry of the audit. `actor` is the id of an API key, `cli` for a command on the
+    machine itself, or `system` for the gateway's own doing; `target`
     and `detail` show no number but its last two digits."""
 
     id: AuditId

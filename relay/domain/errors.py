@@ -16,6 +16,10 @@ RelayError
 │   ├── QueryInvalid        likewise; pointers are /<parameter>
 │   ├── NoRecipientLeft
 │   ├── AlreadyExists
+│   ├── InUse               others need it, so it cannot go
+│   ├── PreconditionFailed  somebody has changed it since it was read
+│   ├── CredentialsRefused  the provider does not take them
+│   ├── ProviderUnreachable
 │   ├── IdempotencyKeyInvalid
 │   ├── IdempotencyKeyInUse
 │   ├── IdempotencyKeyReused
@@ -125,6 +129,22 @@ class NoRecipientLeft(Refusal):
 
 class AlreadyExists(Refusal):
     """There is one already."""
+
+
+class InUse(Refusal):
+    """It is still in use."""
+
+
+class PreconditionFailed(Refusal):
+    """It was changed since it was read."""
+
+
+class CredentialsRefused(Refusal):
+    """The provider does not take these credentials."""
+
+
+class ProviderUnreachable(Refusal):
+    """The provider does not answer."""
 
 
 class IdempotencyKeyInvalid(Refusal):

@@ -20,6 +20,7 @@ AccountId = NewType("AccountId", str)
 RawId = NewType("RawId", str)
 OrphanId = NewType("OrphanId", str)
 AuditId = NewType("AuditId", str)
+SuppressionId = NewType("SuppressionId", str)
 
 PREFIXES = {
     "message": "msg_",
@@ -35,6 +36,7 @@ PREFIXES = {
     "raw": "raw_",
     "orphan": "orph_",
     "audit": "aud_",
+    "suppression": "sup_",
 }
 
 _HEX32 = re.compile(r"[0-9a-f]{32}\Z")

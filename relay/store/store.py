@@ -1,11 +1,8 @@
 """``ports.Store`` on top of a driver: every method names its script and whether it writes."""
 
-from collections.abc import Callable
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
-from relay.domain.accounts import Account, BalanceView
-from relay.domain.audit import AuditEntry, AuditView
 from relay.domain.endpoints import (
     DeliveryDetail,
     DeliveryStatus,
@@ -17,9 +14,9 @@ from relay.domain.endpoints import (
 from relay.domain.erasure import ErasureStage
 from relay.domain.ids import AccountId, EndpointId, RawId, TeamId, raw_bytes
 from relay.domain.messages import InboundView, MessageDraft, MessageView, RecipientView, SubmissionWork
-from relay.domain.provider import Balance, InboundRow, RawBody, Reading, ReportRow, SendOutcome
+from relay.domain.provider import InboundRow, RawBody, Reading, ReportRow, SendOutcome
 from relay.domain.retention import RetentionKind
-from relay.domain.teams import KeyView, Principal, RecipientLimit, Team
+from relay.domain.teams import RecipientLimit
 from relay.ports import (
     AttemptRecord,
     Erased,
@@ -29,7 +26,6 @@ from relay.ports import (
     Idempotency,
     MessageFilter,
     NewEndpoint,
-    NewKey,
     Page,
     PendingRaw,
     QueueDepth,
@@ -43,15 +39,16 @@ from relay.ports import (
     Swept,
 )
 from relay.store import turns
-from relay.store.script import ANY_TURN, Db, Script, Turn
+from relay.store.parts.accounts import AccountsPart
+from relay.store.parts.audit import AuditPart
+from relay.store.parts.keys import KeysPart
+from relay.store.parts.teams import TeamsPart
 from relay.store.scripts import accept as accepting
 from relay.store.scripts import (
-    audit,
     deliver,
     erase,
     health,
     inbound,
-    platform,
     replicas,
     reports,
     retention,
@@ -62,30 +59,12 @@ from relay.store.scripts import (
 from relay.store.scripts import idempotency as keys
 from relay.store.scripts import raw as raws
 from relay.store.scripts import receive as receiving
-from relay.store.sealing import KeyRing
 
 T = TypeVar("T")
 
 
-class Driver(Protocol):
-    """Runs scripts on one engine."""
-
-    async def write(self, script: Callable[[Db], Script[T]], turn: Turn = ANY_TURN) -> T:
-        """In a transaction that is durable on return."""
-
-    async def read(self, script: Callable[[Db], Script[T]]) -> T:
-        """On one snapshot."""
-
-    async def close(self) -> None:
-        """Finish what is queued; then nothing works any more."""
-
-
-class ScriptStore:
+class ScriptStore(AccountsPart, TeamsPart, KeysPart, AuditPart):
     """The store. See ``relay.ports.Store`` for what each method promises."""
-
-    def __init__(self, driver: Driver, ring: KeyRing) -> None:
-        self._driver = driver
-        self._ring = ring
 
     async def close(self) -> None:
         """Finish what is queued and let go of the database."""
@@ -329,55 +308,3 @@ class ScriptStore:
                 lambda db: erase.strike(db, stage, mobile, seen.keys, now_ms), turns.ALONE
             )
         return Erased(erased=struck.erased, left_open=struck.left_open, next_position=erase.write_position(seen.last))
-
-    # -- audit -------------------------------------------------------------------------------------------------------
-
-    async def add_audit(self, entry: AuditEntry, idempotency: Idempotency | None) -> Stored | Replay:
-        return await self._driver.write(lambda db: audit.add_once(db, self._ring, entry, idempotency))
-
-    async def audit(self, *, position: str | None, limit: int) -> Page[AuditView]:
-        return await self._driver.read(lambda db: audit.entries(db, position, limit))
-
-    # -- platform ----------------------------------------------------------------------------------------------------
-
-    async def create_account(
-        self, account: Account, *, callback_token: str, idempotency: Idempotency | None
-    ) -> Stored | Replay:
-        return await self._driver.write(
-            lambda db: platform.create_account(db, self._ring, account, callback_token, idempotency)
-        )
-
-    async def accounts(self) -> list[Account]:
-        return await self._driver.read(lambda db: platform.accounts(db, self._ring))
-
-    async def callback_tokens(self) -> dict[bytes, AccountId]:
-        return await self._driver.read(platform.callback_tokens)
-
-    async def keep_balance(self, account_id: AccountId, balance: Balance, now_ms: int) -> None:
-        await self._driver.write(lambda db: platform.keep_balance(db, raw_bytes(account_id), balance, now_ms))
-
-    async def balances(self, account_ids: tuple[AccountId, ...]) -> list[BalanceView]:
-        return await self._driver.read(lambda db: platform.balances(db, account_ids))
-
-    async def create_team(self, team: Team, idempotency: Idempotency | None) -> Stored | Replay:
-        return await self._driver.write(lambda db: platform.create_team(db, self._ring, team, idempotency))
-
-    async def team(self, team_id: str) -> Team | None:
-        return await self._driver.read(lambda db: platform.team(db, raw_bytes(team_id)))
-
-    async def teams(self, *, position: str | None, limit: int) -> Page[Team]:
-        return await self._driver.read(lambda db: platform.teams(db, position, limit))
-
-    async def create_key(self, new: NewKey, idempotency: Idempotency | None) -> Stored | Replay:
-        return await self._driver.write(lambda db: platform.create_key(db, self._ring, new, idempotency))
-
-    async def key(self, key_id: str) -> KeyView | None:
-        return await self._driver.read(lambda db: platform.key(db, raw_bytes(key_id)))
-
-    async def keys(self, *, team_id: str | None, position: str | None, limit: int) -> Page[KeyView]:
-        return await self._driver.read(
-            lambda db: platform.key_list(db, None if team_id is None else raw_bytes(team_id), position, limit)
-        )
-
-    async def find_principal(self, key_hash: bytes) -> Principal | None:
-        return await self._driver.read(lambda db: platform.find_principal(db, key_hash))

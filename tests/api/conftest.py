@@ -13,6 +13,7 @@ import pytest
 from relay.api.app import create_app
 from relay.api.services import ApiServices, ApiSettings
 from relay.domain.accounts import SANDBOX_URL
+from relay.domain.audit import COMMAND
 from relay.domain.errors import SpoolUnavailable
 from relay.domain.ids import KeyId, TeamId
 from relay.domain.messages import SubmissionWork
@@ -22,7 +23,9 @@ from relay.domain.times import instant, instant_or_none
 from relay.ports import Idempotency, NewKey, PendingRaw, Provider
 from relay.services.accept import Accept
 from relay.services.accounts import AccountBook
-from relay.services.administer import Administer
+from relay.services.admin.accounts import AccountsAdmin
+from relay.services.admin.keys import KeysAdmin
+from relay.services.admin.teams import TeamsAdmin
 from relay.services.apply import Apply
 from relay.services.authenticate import Authenticate
 from relay.services.balance import Balances
@@ -46,6 +49,7 @@ from relay.store.store import ScriptStore
 from relay.system import SystemEntropy
 from relay.telemetry.metrics import Metrics
 from relay.webhooks.egress import EgressPolicy
+from tests.store.builders import entry
 
 NOW_MS = 1_795_000_000_000
 
@@ -167,7 +171,9 @@ class Gateway:
             receive=Receive(
                 Apply(store, provider, lambda _: None), self.accounts, FullSpool(), entropy, store_timeout_s=5.0
             ),
-            administer=Administer(store, self.accounts, clock, entropy),
+            accounts_admin=AccountsAdmin(store, self.accounts, clock, entropy),
+            teams_admin=TeamsAdmin(store, self.accounts, clock, entropy),
+            keys_admin=KeysAdmin(store, clock, entropy),
             erase=Erase(store, clock, entropy),
             subscribe=Subscribe(store, egress, clock, entropy, lambda _: None),
             poll=Poll(store, clock),
@@ -190,8 +196,11 @@ class Gateway:
             self.token = token
             return b'{"id":""}'
 
-        await self.services.administer.create_account(
-            AccountRequest(name="sandbox", base_url=SANDBOX_URL, account="sandbox", password="sandbox"), None, render
+        await self.services.accounts_admin.create_account(
+            AccountRequest(name="sandbox", base_url=SANDBOX_URL, account="sandbox", password="sandbox"),
+            COMMAND,
+            None,
+            render,
         )
         self.team_id = await self.team("orders")
         self.client = self.with_key(await self.key(self.team_id, TEAM_SCOPES))
@@ -199,8 +208,8 @@ class Gateway:
 
     async def team(self, name: str, requests_per_s: float | None = None) -> TeamId:
         """Add a team."""
-        made = await self.services.administer.create_team(
-            TeamRequest(name=name, requests_per_s=requests_per_s), None, msgspec.json.encode
+        made = await self.services.teams_admin.create_team(
+            TeamRequest(name=name, requests_per_s=requests_per_s), COMMAND, None, msgspec.json.encode
         )
         assert isinstance(made, bytes)
         return TeamId(msgspec.json.decode(made)["id"])
@@ -220,7 +229,7 @@ class Gateway:
             created_at=instant(self.clock.now_ms()),
             expires_at=instant_or_none(expires_ms),
         )
-        await self.store.create_key(NewKey(view=view, hash=hash_secret(secret)), None)
+        await self.store.create_key(NewKey(view=view, hash=hash_secret(secret)), entry=entry(), idempotency=None)
         return secret
 
     def with_key(self, secret: str, app: Any = None) -> httpx.AsyncClient:

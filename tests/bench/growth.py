@@ -25,7 +25,7 @@ from tests.bench.grown import Engine, PostgreSQL, Sqlite
 from tests.postgres.found import found
 from tests.postgres.servers import PostgresServers
 from tests.store import builders
-from tests.store.builders import ACCEPTED, CLAIM, LEASE_MS, NOW_MS
+from tests.store.builders import ACCEPTED, CLAIM, LEASE_MS, NOW_MS, entry
 from tests.store.growth.fill import Size, mobile_of
 
 SMALL: Final = 50_000
@@ -57,8 +57,8 @@ class Load:
 
     async def start(self) -> None:
         """Its own team, account and endpoint: of what was there before nothing is due for them."""
-        await self._store.create_team(self._team, None)
-        await self._store.create_account(self._account, callback_token="token", idempotency=None)
+        await self._store.create_team(self._team, entry=entry(), idempotency=None)
+        await self._store.create_account(self._account, callback_token="token", entry=entry(), idempotency=None)
         await self._store.create_endpoint(self._endpoint, None)
 
     async def _accept_small(self) -> None:

@@ -12,7 +12,7 @@ from relay.domain.audit import AuditView
 from relay.domain.ids import AccountId
 from relay.domain.messages import MessageDraft
 from tests.store import builders
-from tests.store.builders import REFUSED, mobiles, work_of
+from tests.store.builders import REFUSED, entry, mobiles, work_of
 
 NUMBER = str(mobiles(1)[0])
 
@@ -29,7 +29,7 @@ def run(environ: dict[str, str], *arguments: str, answer: str | None = None) -> 
 async def _store_message(environ: dict[str, str], *, final: bool) -> MessageDraft:
     async with app.open_store(load(environ)) as store:
         team = builders.team()
-        await store.create_team(team, None)
+        await store.create_team(team, entry=entry(), idempotency=None)
         message = builders.draft(team.id, [builders.submission(mobiles(1), AccountId(builders.new_id("acct_")))])
         await store.accept(
             message, claim=builders.CLAIM, lease_until_ms=2**42, quota=None, limit=None, idempotency=None

@@ -16,8 +16,7 @@ from relay import app
 from relay.cli.keys import issue
 from relay.config import load
 from relay.provider.sandbox import Sandbox, SandboxServer, SandboxSettings
-from relay.services.accounts import AccountBook
-from relay.services.administer import Administer
+from relay.services.admin.keys import KeysAdmin
 from relay.services.requests import KeyRequest
 from relay.system import SystemClock, SystemEntropy
 from tests.faults.forwarder import Forwarder
@@ -237,8 +236,9 @@ async def _admin_key(gateway: GatewayProcess) -> str:
     await asyncio.to_thread(app.migrate, settings)
     clock = SystemClock()
     async with app.open_store(settings) as store:
-        administer = Administer(store, AccountBook(store, clock, sandbox_for_live=False), clock, SystemEntropy())
-        _, secret = await issue(administer, KeyRequest(team_id=None, scopes=["admin"], name="tests"))
+        _, secret = await issue(
+            KeysAdmin(store, clock, SystemEntropy()), KeyRequest(team_id=None, scopes=["admin"], name="tests")
+        )
     return secret
 
 

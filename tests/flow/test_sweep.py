@@ -10,6 +10,7 @@ from relay.provider.sandbox import Sandbox, SandboxSettings
 from tests.flow.clocks import MovableClock
 from tests.flow.conftest import Log, OpenWorld
 from tests.flow.world import World, until, until_shown
+from tests.store.builders import entry
 
 MOBILE = "13800131234"
 SILENT = SandboxSettings(report_delay_ms=600_000)
@@ -138,7 +139,7 @@ async def test_an_account_of_another_process_is_seen(worlds: OpenWorld) -> None:
     async with worlds(clock=clock) as world:
         known = world.gateway.accounts.all()[0]
         await world.gateway.store.create_account(
-            _renamed(known, "acct_" + "1" * 32), callback_token="t" * 48, idempotency=None
+            _renamed(known, "acct_" + "1" * 32), callback_token="t" * 48, entry=entry(), idempotency=None
         )
         assert len(world.gateway.accounts.all()) == 1
 

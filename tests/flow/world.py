@@ -21,6 +21,7 @@ from relay.app import Gateway, Outside, open_gateway, sandbox_account
 from relay.app.stores import make_store
 from relay.config import load
 from relay.domain.accounts import CodeRule
+from relay.domain.audit import COMMAND
 from relay.domain.ids import AccountId
 from relay.domain.teams import TEAM_SCOPES
 from relay.ports import Poster, Provider
@@ -30,6 +31,7 @@ from relay.services.requests import KeyRequest
 from relay.system import SharedEntropy, SystemEntropy
 from tests.flow.clocks import MovableClock
 from tests.flow.hooks import Hook, Hooks
+from tests.store.builders import entry
 
 T = TypeVar("T")
 DEADLINE_S: Final = 20.0
@@ -110,8 +112,8 @@ class World:
     async def settle_in(self, limits: Limits) -> None:
         """The first platform key, the provider account, a team and its key."""
         # `relay keys create --scope admin` does this.
-        key = await self.gateway.services.administer.create_key(
-            KeyRequest(team_id=None, scopes=["admin"]), None, lambda view, secret: secret.encode()
+        key = await self.gateway.services.keys_admin.create_key(
+            KeyRequest(team_id=None, scopes=["admin"]), COMMAND, None, lambda view, secret: secret.encode()
         )
         assert isinstance(key, bytes)
         self.secrets["admin key"] = key.decode()
@@ -418,7 +420,7 @@ async def add_embedded_sandbox(world: World, server: SandboxServer) -> AccountId
     gateway = world.gateway
     account = sandbox_account(AccountId(SystemEntropy().new_id("acct_")), gateway.clock.now_ms())
     token = SystemEntropy().token(24).hex()
-    await gateway.store.create_account(account, callback_token=token, idempotency=None)
+    await gateway.store.create_account(account, callback_token=token, entry=entry(), idempotency=None)
     await gateway.accounts.refresh()
     gateway.accounts.sandbox_url = server.url
     url = f"{world.url}/callbacks/{token}"

@@ -7,9 +7,10 @@ from typing import Any, Final
 import msgspec
 
 from relay.domain.accounts import Account, CodeRule
+from relay.domain.audit import COMMAND, AuditEntry
 from relay.domain.delivery import judge
 from relay.domain.endpoints import DeliveryWork, EndpointView
-from relay.domain.ids import AccountId, EndpointId, KeyId, MessageId, RawId, SubmissionId, TeamId, task_id
+from relay.domain.ids import AccountId, AuditId, EndpointId, KeyId, MessageId, RawId, SubmissionId, TeamId, task_id
 from relay.domain.messages import MessageDraft, RefusedNumber, SubmissionDraft, SubmissionWork
 from relay.domain.numbers import mask_of
 from relay.domain.provider import (
@@ -64,6 +65,13 @@ new_id: Final = ENTROPY.new_id
 def mobiles(count: int, first: int = 0) -> list[int]:
     """``count`` numbers in a row from 13800130000 + ``first``; no two have the same mask."""
     return [13_800_130_000 + first + index for index in range(count)]
+
+
+def entry() -> AuditEntry:
+    """What the audit says of something that a test does not look at."""
+    return AuditEntry(
+        id=AuditId(new_id("aud_")), at_ms=NOW_MS, actor=COMMAND, action="team.created", target="a test", detail={}
+    )
 
 
 def account(**changes: Any) -> Account:

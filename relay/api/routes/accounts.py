@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from relay.api.admin_inputs import AccountCreated, AccountInput, CallbackUrls, account_request
+from relay.api.account_inputs import AccountCreated, AccountInput, CallbackUrls, account_request
 from relay.api.call import Call, created, found
 from relay.api.exchange import Answer
 from relay.api.lists import ListOf, page_answer, page_of
@@ -28,7 +28,7 @@ async def create_account(call: Call) -> Answer:
         return _ENCODER.encode(AccountCreated(**msgspec.structs.asdict(view), callback_urls=urls))
 
     with call.services.in_flight.enter(use):
-        return created(call, await call.services.administer.create_account(request, use, render))
+        return created(call, await call.services.accounts_admin.create_account(request, call.actor, use, render))
 
 
 def _own_address(call: Call) -> str:

@@ -4,8 +4,8 @@ from typing import Final
 
 import msgspec
 
-from relay.api.admin_inputs import ErasureInput, erasure_number
 from relay.api.call import REPLAYED, Call
+from relay.api.erasure_inputs import ErasureInput, erasure_number
 from relay.api.exchange import Answer
 from relay.api.operations import Operation, Respond
 from relay.domain.erasure import ErasureView

@@ -5,10 +5,10 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from relay.api.admin_inputs import KeyCreated, KeyInput, key_request
 from relay.api.call import Call, created, found
 from relay.api.exchange import Answer
 from relay.api.inputs import END
+from relay.api.key_inputs import KeyCreated, KeyInput, key_request
 from relay.api.lists import ListOf, page_answer, page_of
 from relay.api.operations import Operation, Respond
 from relay.api.queries import PageQuery
@@ -34,7 +34,7 @@ async def create_key(call: Call) -> Answer:
     request = key_request(wanted, call.services.clock.now_ms())
     use = call.key_use(body)
     with call.services.in_flight.enter(use):
-        return created(call, await call.services.administer.create_key(request, use, _render))
+        return created(call, await call.services.keys_admin.create_key(request, call.actor, use, _render))
 
 
 async def list_keys(call: Call) -> Answer:

@@ -4,12 +4,12 @@ from typing import Final
 
 import msgspec
 
-from relay.api.admin_inputs import TeamInput, team_request
 from relay.api.call import Call, created, found
 from relay.api.exchange import Answer
 from relay.api.lists import ListOf, page_answer, page_of
 from relay.api.operations import Operation, Respond
 from relay.api.queries import PageQuery
+from relay.api.team_inputs import TeamInput, team_request
 from relay.domain.errors import AlreadyExists
 from relay.domain.teams import TeamView, view_of
 
@@ -22,7 +22,7 @@ async def create_team(call: Call) -> Answer:
     request = team_request(wanted)
     use = call.key_use(body)
     with call.services.in_flight.enter(use):
-        return created(call, await call.services.administer.create_team(request, use, _ENCODER.encode))
+        return created(call, await call.services.teams_admin.create_team(request, call.actor, use, _ENCODER.encode))
 
 
 async def list_teams(call: Call) -> Answer:

@@ -10,7 +10,7 @@ from relay.domain.teams import RecipientLimit
 from relay.domain.times import DAY_MS, HOUR_MS, MINUTE_MS, instant
 from relay.ports import Quota, Replay, Stored
 from tests.store import builders
-from tests.store.builders import ACCEPTED, NOW_MS, REFUSED, UNCONFIRMED, idempotency, mobiles, task_of, work_of
+from tests.store.builders import ACCEPTED, NOW_MS, REFUSED, UNCONFIRMED, entry, idempotency, mobiles, task_of, work_of
 from tests.store.conformance.engines import Database
 from tests.store.conformance.world import World
 
@@ -20,7 +20,7 @@ ANSWER = b'{"id":"msg_1","text":"made-up secret text"}'
 
 @pytest.mark.parametrize("extension", ["888", "10888"])
 async def test_an_extension_that_leads_to_another_team_is_refused(world: World, extension: str) -> None:
-    await world.store.create_team(builders.team(name="other", extensions=("888",)), None)
+    await world.store.create_team(builders.team(name="other", extensions=("888",)), entry=entry(), idempotency=None)
     with pytest.raises(BodyInvalid) as caught:
         await world.accept([13800130001], extension=extension)
     assert [error.pointer for error in caught.value.errors] == ["/extension"]
@@ -28,8 +28,8 @@ async def test_an_extension_that_leads_to_another_team_is_refused(world: World, 
 
 async def test_an_extension_of_the_team_or_of_nobody_is_taken(world: World) -> None:
     own = builders.team(name="own", extensions=("10888", "7"))
-    await world.store.create_team(own, None)
-    await world.store.create_team(builders.team(name="other", extensions=("888",)), None)
+    await world.store.create_team(own, entry=entry(), idempotency=None)
+    await world.store.create_team(builders.team(name="other", extensions=("888",)), entry=entry(), idempotency=None)
     for extension in ("10888", "7", "17", "88", "8"):
         await world.accept([13800130001], team_id=own.id, extension=extension)
 

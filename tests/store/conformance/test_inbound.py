@@ -8,7 +8,7 @@ from relay.domain.provider import BodySource, InboundRow
 from relay.domain.teams import Team
 from relay.domain.times import HOUR_MS, SECOND_MS, instant
 from tests.store import builders
-from tests.store.builders import NOW_MS, inbound, mobiles
+from tests.store.builders import NOW_MS, entry, inbound, mobiles
 from tests.store.conformance.engines import Database
 from tests.store.conformance.world import World
 
@@ -18,7 +18,7 @@ OCCURRED_MS = NOW_MS - 2 * SECOND_MS
 
 async def _team(world: World, *extensions: str) -> Team:
     team = builders.team(extensions=extensions)
-    await world.store.create_team(team, None)
+    await world.store.create_team(team, entry=entry(), idempotency=None)
     return team
 
 

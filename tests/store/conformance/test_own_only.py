@@ -9,7 +9,7 @@ import pytest
 from relay.domain.ids import TeamId
 from relay.ports import MessageFilter, Page, Store
 from tests.store import builders
-from tests.store.builders import ACCEPTED, NOW_MS, attempt_record, inbound, mobiles, work_of
+from tests.store.builders import ACCEPTED, NOW_MS, attempt_record, entry, inbound, mobiles, work_of
 from tests.store.conformance.world import World
 
 
@@ -50,7 +50,7 @@ ASKED: dict[str, Ask] = {
 async def _things(world: World) -> Things:
     endpoint = await world.endpoint()
     key = builders.key(world.team.id, "secret")
-    await world.store.create_key(key, None)
+    await world.store.create_key(key, entry=entry(), idempotency=None)
     message = await world.accept(mobiles(1))
     await world.finish(work_of(message), ACCEPTED)
     await world.hear(inbound(mobiles(1)[0]))

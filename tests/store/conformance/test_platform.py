@@ -14,7 +14,7 @@ from relay.domain.teams import TEAM_SCOPES, Principal, hash_secret
 from relay.domain.times import instant
 from relay.ports import Idempotency, Replay, Store, Stored
 from tests.store import builders
-from tests.store.builders import NOW_MS, PASSWORD_MD5, idempotency
+from tests.store.builders import NOW_MS, PASSWORD_MD5, entry, idempotency
 from tests.store.conformance.engines import Database
 from tests.store.conformance.world import World
 
@@ -24,7 +24,9 @@ SECRET = "rk_live_" + "s" * 49
 async def test_an_account_is_read_back_with_its_credentials(store: Store, database: Database) -> None:
     first, second = builders.account(), builders.account(disabled=True, sandbox=True, callback_allow=())
     for account in (first, second):
-        assert await store.create_account(account, callback_token=account.id, idempotency=None) == Stored()
+        assert (
+            await store.create_account(account, callback_token=account.id, entry=entry(), idempotency=None) == Stored()
+        )
     assert await store.accounts() == [first, second]
     async with database.open() as reopened:
         assert await reopened.accounts() == [first, second]
@@ -32,9 +34,11 @@ async def test_an_account_is_read_back_with_its_credentials(store: Store, databa
 
 async def test_no_secret_is_on_the_disk_in_clear(store: Store, database: Database) -> None:
     account, team = builders.account(), builders.team()
-    await store.create_account(account, callback_token="the callback token", idempotency=None)
-    await store.create_team(team, None)
-    await store.create_key(builders.key(team.id, SECRET), idempotency("admin", answer=SECRET.encode()))
+    await store.create_account(account, callback_token="the callback token", entry=entry(), idempotency=None)
+    await store.create_team(team, entry=entry(), idempotency=None)
+    await store.create_key(
+        builders.key(team.id, SECRET), entry=entry(), idempotency=idempotency("admin", answer=SECRET.encode())
+    )
     new = builders.endpoint(team.id, headers={"X-Api-Key": "their password"})
     await store.create_endpoint(new, None)
     on_disk = database.stored_bytes()
@@ -46,10 +50,10 @@ async def test_no_secret_is_on_the_disk_in_clear(store: Store, database: Databas
 
 async def test_a_taken_account_name_is_refused_and_stores_nothing(store: Store) -> None:
     account = builders.account(name="first")
-    await store.create_account(account, callback_token="token 1", idempotency=None)
+    await store.create_account(account, callback_token="token 1", entry=entry(), idempotency=None)
     with pytest.raises(AlreadyExists):
         await store.create_account(
-            builders.account(name="first"), callback_token="token 2", idempotency=idempotency("admin")
+            builders.account(name="first"), callback_token="token 2", entry=entry(), idempotency=idempotency("admin")
         )
     assert await store.accounts() == [account]
     assert await store.callback_tokens() == {hash_secret("token 1"): account.id}
@@ -58,15 +62,15 @@ async def test_a_taken_account_name_is_refused_and_stores_nothing(store: Store) 
 
 async def test_callback_tokens_are_known_by_their_hash(store: Store) -> None:
     first, second = builders.account(), builders.account()
-    await store.create_account(first, callback_token="one", idempotency=None)
-    await store.create_account(second, callback_token="two", idempotency=None)
+    await store.create_account(first, callback_token="one", entry=entry(), idempotency=None)
+    await store.create_account(second, callback_token="two", entry=entry(), idempotency=None)
     assert await store.callback_tokens() == {hash_secret("one"): first.id, hash_secret("two"): second.id}
 
 
 async def test_balances_are_the_last_known_in_the_order_asked_for(store: Store) -> None:
     first, second = builders.account(), builders.account()
     for account in (first, second):
-        await store.create_account(account, callback_token=account.id, idempotency=None)
+        await store.create_account(account, callback_token=account.id, entry=entry(), idempotency=None)
     await store.keep_balance(first.id, Balance(amount="10.5", prepaid=True), NOW_MS)
     await store.keep_balance(first.id, Balance(amount="9.50", prepaid=False), NOW_MS + 1)
     unknown = builders.account().id
@@ -84,7 +88,7 @@ async def test_a_team_is_read_back_whole(store: Store) -> None:
     )
     bare = builders.team(signature=None, recipient_limits={})
     for made in (team, bare):
-        assert await store.create_team(made, None) == Stored()
+        assert await store.create_team(made, entry=entry(), idempotency=None) == Stored()
     assert [await store.team(made.id) for made in (team, bare)] == [team, bare]
     assert await store.team("team_" + "0" * 32) is None
 
@@ -93,21 +97,24 @@ async def test_a_team_is_read_back_whole(store: Store) -> None:
 async def test_a_taken_team_name_or_extension_is_refused_and_stores_nothing(
     store: Store, taken: dict[str, object]
 ) -> None:
-    await store.create_team(builders.team(name="orders", extensions=("88",)), None)
+    await store.create_team(builders.team(name="orders", extensions=("88",)), entry=entry(), idempotency=None)
     refused = builders.team(**taken)
     with pytest.raises(AlreadyExists):
-        await store.create_team(refused, idempotency("admin"))
+        await store.create_team(refused, entry=entry(), idempotency=idempotency("admin"))
     assert await store.team(refused.id) is None
     assert await store.find_replay("admin", "key 1", b"request 1") is None
-    assert await store.create_team(builders.team(extensions=("90",)), idempotency("admin")) == Stored()
+    assert (
+        await store.create_team(builders.team(extensions=("90",)), entry=entry(), idempotency=idempotency("admin"))
+        == Stored()
+    )
 
 
 async def test_a_key_is_found_by_its_hash(store: Store) -> None:
     team = builders.team(extensions=("88",))
-    await store.create_team(team, None)
+    await store.create_team(team, entry=entry(), idempotency=None)
     own, platform = builders.key(team.id, SECRET, expires_ms=NOW_MS - 1), builders.key(None, "another")
     for key in (own, platform):
-        assert await store.create_key(key, None) == Stored()
+        assert await store.create_key(key, entry=entry(), idempotency=None) == Stored()
     assert await store.find_principal(hash_secret(SECRET)) == Principal(
         key_id=own.view.id, team=team, scopes=frozenset(TEAM_SCOPES), mode="live", expires_ms=NOW_MS - 1
     )
@@ -121,8 +128,8 @@ async def test_a_key_is_found_by_its_hash(store: Store) -> None:
 
 async def test_a_revoked_key_is_nobodys(store: Store, database: Database) -> None:
     team = builders.team()
-    await store.create_team(team, None)
-    await store.create_key(builders.key(team.id, SECRET), None)
+    await store.create_team(team, entry=entry(), idempotency=None)
+    await store.create_key(builders.key(team.id, SECRET), entry=entry(), idempotency=None)
     database.execute("UPDATE api_keys SET revoked_ms = 1")
     assert await store.find_principal(hash_secret(SECRET)) is None
 
@@ -156,10 +163,12 @@ async def test_an_endpoint_is_seen_without_its_secrets_and_loaded_with_them(stor
 Create = Callable[[World, Idempotency], Awaitable[Stored | Replay]]
 CREATIONS: dict[str, Create] = {
     "account": lambda world, use: world.store.create_account(
-        builders.account(), callback_token=builders.new_id(""), idempotency=use
+        builders.account(), callback_token=builders.new_id(""), entry=entry(), idempotency=use
     ),
-    "team": lambda world, use: world.store.create_team(builders.team(), use),
-    "key": lambda world, use: world.store.create_key(builders.key(world.team.id, builders.new_id("")), use),
+    "team": lambda world, use: world.store.create_team(builders.team(), entry=entry(), idempotency=use),
+    "key": lambda world, use: world.store.create_key(
+        builders.key(world.team.id, builders.new_id("")), entry=entry(), idempotency=use
+    ),
     "endpoint": lambda world, use: world.store.create_endpoint(builders.endpoint(world.team.id), use),
 }
 
@@ -221,7 +230,7 @@ async def test_keys_are_listed_of_one_team_or_of_all(world: World) -> None:
     other = builders.key(TeamId(builders.new_id("team_")), "other")
     platform = builders.key(None, "platform")
     for key in (own[0], other, own[1], platform, own[2]):
-        await world.store.create_key(key, None)
+        await world.store.create_key(key, entry=entry(), idempotency=None)
     first = await world.store.keys(team_id=world.team.id, position=None, limit=2)
     second = await world.store.keys(team_id=world.team.id, position=first.next_position, limit=2)
     ids = sorted((key.view.id for key in own), reverse=True)

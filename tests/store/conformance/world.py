@@ -27,7 +27,7 @@ from relay.ports import (
     Swept,
 )
 from tests.store import builders
-from tests.store.builders import CLAIM, LEASE_MS, NOW_MS
+from tests.store.builders import CLAIM, LEASE_MS, NOW_MS, entry
 
 RETRY_MS: Final = NOW_MS + 500
 TOLD_AFTER_MS: Final = 15 * MINUTE_MS
@@ -63,8 +63,8 @@ class World:
 
     async def start(self) -> None:
         """Store the team and the account."""
-        await self.store.create_team(self.team, None)
-        await self.store.create_account(self.account, callback_token="token", idempotency=None)
+        await self.store.create_team(self.team, entry=entry(), idempotency=None)
+        await self.store.create_account(self.account, callback_token="token", entry=entry(), idempotency=None)
 
     async def accept(
         self,

@@ -14,7 +14,7 @@ from relay.domain.teams import RecipientLimit
 from relay.domain.times import SECOND_MS
 from relay.ports import Quota, ReceivedBody, Replay, Stored
 from tests.store import builders
-from tests.store.builders import ACCEPTED, LEASE_MS, NOW_MS, REFUSED, mobiles, report, task_of, work_of
+from tests.store.builders import ACCEPTED, LEASE_MS, NOW_MS, REFUSED, entry, mobiles, report, task_of, work_of
 from tests.store.conformance.world import World
 from tests.store.postgres.several import POOLED_TOO, Several
 
@@ -94,11 +94,11 @@ async def test_the_limit_of_a_recipient_holds_however_many_send_at_once(three: S
 
 async def test_of_two_teams_or_accounts_of_one_name_one_exists(three: Several) -> None:
     def team(name: str) -> Thing:
-        return lambda world: world.store.create_team(builders.team(name=name), None)
+        return lambda world: world.store.create_team(builders.team(name=name), entry=entry(), idempotency=None)
 
     def account(name: str, token: str) -> Thing:
         return lambda world: world.store.create_account(
-            builders.account(name=name), callback_token=token, idempotency=None
+            builders.account(name=name), callback_token=token, entry=entry(), idempotency=None
         )
 
     for number in range(ROUNDS):

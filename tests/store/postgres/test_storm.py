@@ -9,7 +9,18 @@ from relay.domain.provider import Accepted, SendOutcome
 from relay.domain.teams import Team
 from relay.ports import NewEndpoint, Quota
 from tests.store import builders
-from tests.store.builders import ACCEPTED, LEASE_MS, NOT_SENT, NOW_MS, REFUSED, UNCONFIRMED, mobiles, report, work_of
+from tests.store.builders import (
+    ACCEPTED,
+    LEASE_MS,
+    NOT_SENT,
+    NOW_MS,
+    REFUSED,
+    UNCONFIRMED,
+    entry,
+    mobiles,
+    report,
+    work_of,
+)
 from tests.store.conformance.world import World
 from tests.store.postgres.several import Several
 
@@ -90,7 +101,7 @@ async def test_whatever_happens_at_once_the_books_agree(three: Several) -> None:
     world = three.worlds[0]
     teams = [builders.team() for _ in range(4)]
     for team in teams:
-        await world.store.create_team(team, None)
+        await world.store.create_team(team, entry=entry(), idempotency=None)
     storm = _Storm(three, teams, [await world.endpoint(team_id=team.id) for team in teams])
     things: list[Callable[[World], Awaitable[None]]] = [
         functools.partial(storm.do, number=number) for number in range(THINGS)

@@ -4,26 +4,13 @@ Every method of ``Store`` is one transaction: true and durable (fsynced) when it
 ``StoreUnavailable`` and nothing happened.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Generic, Literal, Protocol, TypeVar
+from collections.abc import Awaitable
+from typing import Protocol
 
-import msgspec
-
-from relay.domain.accounts import Account, BalanceView
-from relay.domain.audit import AuditEntry, AuditView
-from relay.domain.endpoints import (
-    AttemptErrorClass,
-    AttemptOutcome,
-    DeliveryDetail,
-    DeliveryStatus,
-    DeliveryView,
-    DeliveryWork,
-    Endpoint,
-    EndpointView,
-)
+from relay.domain.accounts import Account
+from relay.domain.endpoints import DeliveryDetail, DeliveryStatus, DeliveryView, DeliveryWork, Endpoint, EndpointView
 from relay.domain.erasure import ErasureStage
-from relay.domain.events import EventType
-from relay.domain.ids import AccountId, EndpointId, MessageId, RawId, TeamId
+from relay.domain.ids import AccountId, EndpointId, RawId, TeamId
 from relay.domain.messages import InboundView, MessageDraft, MessageView, RecipientView, SubmissionWork
 from relay.domain.provider import (
     Balance,
@@ -38,19 +25,80 @@ from relay.domain.provider import (
     SendOutcome,
 )
 from relay.domain.retention import RetentionKind
-from relay.domain.states import RecipientStatus
-from relay.domain.teams import KeyView, Principal, RecipientLimit, Team
+from relay.domain.teams import RecipientLimit
+from relay.ports.platform import AccountStore, AuditStore, KeyStore, TeamStore
+from relay.ports.values import (
+    AttemptRecord,
+    Erased,
+    FinishedDelivery,
+    FinishedSubmission,
+    Held,
+    HintTopic,
+    Idempotency,
+    MaySend,
+    MessageFilter,
+    NewEndpoint,
+    NewKey,
+    Page,
+    PendingRaw,
+    PostResult,
+    QueueDepth,
+    Quota,
+    ReadBody,
+    ReadInbound,
+    ReadReports,
+    ReceivedBody,
+    Replay,
+    Retired,
+    Standing,
+    Stored,
+    StoredEffects,
+    Swept,
+    always,
+)
 
-T = TypeVar("T")
-
-MaySend = Callable[[], bool]
-"""Asked right before the first byte of a request is written, which may be long after the call began. False: nothing is
-written, and the call comes to "not sent", ``lease``."""
-
-
-def always() -> bool:
-    """``MaySend`` for what is nobody else's."""
-    return True
+__all__ = [
+    "AccountStore",
+    "AttemptRecord",
+    "AuditStore",
+    "Clock",
+    "EgressPolicy",
+    "Entropy",
+    "Erased",
+    "FinishedDelivery",
+    "FinishedSubmission",
+    "Held",
+    "HintTopic",
+    "Hints",
+    "Idempotency",
+    "KeyStore",
+    "MaySend",
+    "MessageFilter",
+    "NewEndpoint",
+    "NewKey",
+    "Page",
+    "PendingRaw",
+    "PostResult",
+    "Poster",
+    "Provider",
+    "QueueDepth",
+    "Quota",
+    "ReadBody",
+    "ReadInbound",
+    "ReadReports",
+    "ReceivedBody",
+    "Replay",
+    "Retired",
+    "Spool",
+    "Standing",
+    "Store",
+    "Stored",
+    "StoredEffects",
+    "Straight",
+    "Swept",
+    "TeamStore",
+    "always",
+]
 
 
 class Clock(Protocol):
@@ -98,17 +146,6 @@ class Provider(Protocol):
         """Decode a pushed or pulled body of inbound messages. Total: any bytes give a Reading."""
 
 
-class PostResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What one webhook POST came to. ``status`` None when no answer came (then ``error`` says why); ``answer`` is the
-    first 4 KiB of the body; ``retry_after_s`` from the answer's Retry-After, either form."""
-
-    status: int | None
-    error: AttemptErrorClass | None
-    answer: bytes
-    duration_ms: int
-    retry_after_s: float | None
-
-
 class Poster(Protocol):
     """Sends signed webhooks."""
 
@@ -130,148 +167,6 @@ class EgressPolicy(Protocol):
 
     def check_url(self, url: str) -> None:
         """Raises EndpointRefused when the URL can never be allowed (scheme, credentials, literal address)."""
-
-
-class Idempotency(msgspec.Struct, frozen=True, kw_only=True):
-    """One use of an Idempotency-Key. ``scope`` is the team's id or ``admin``; ``fingerprint`` a hash of the request;
-    ``status`` and ``answer`` are what a replay gets."""
-
-    scope: str
-    key: str
-    fingerprint: bytes
-    status: int
-    answer: bytes
-    created_ms: int
-
-
-class Quota(msgspec.Struct, frozen=True, kw_only=True):
-    """``units`` per ``day`` (ISO date in the quota's time zone), which ends in ``ends_in_s``."""
-
-    day: str
-    units: int
-    ends_in_s: float
-
-
-class Replay(msgspec.Struct, frozen=True, kw_only=True):
-    """The same request was answered before: this status, these bytes."""
-
-    status: int
-    answer: bytes
-
-
-class Stored(msgspec.Struct, frozen=True, kw_only=True):
-    """It is stored now."""
-
-
-class StoredEffects(msgspec.Struct, frozen=True, kw_only=True):
-    """What a transaction set going: deliveries leased to this process, to be started now; and, to be counted,
-    recipients and segments that came to each status, and events."""
-
-    deliveries: tuple[DeliveryWork, ...]
-    recipients_by_status: dict[RecipientStatus, int]
-    segments_by_status: dict[RecipientStatus, int]
-    events_by_type: dict[EventType, int]
-
-
-class FinishedSubmission(msgspec.Struct, frozen=True, kw_only=True):
-    """``fenced``: the claim was no longer ours, nothing changed. ``status`` is the submission's afterwards."""
-
-    fenced: bool
-    status: RecipientStatus
-    message_id: MessageId
-    retry_due_ms: int | None
-    effects: StoredEffects
-
-
-class ReceivedBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What a body of reports or inbound messages did. ``results`` counts rows: ``applied`` ``repeated`` ``conflict``
-    ``noted`` (not final) ``orphaned`` for reports, ``matched`` ``twin`` ``orphaned`` for inbound."""
-
-    raw_id: RawId
-    results: dict[str, int]
-    quarantined: bool
-    effects: StoredEffects
-
-
-class PendingRaw(msgspec.Struct, frozen=True, kw_only=True):
-    """A raw body that was stored but not yet applied."""
-
-    id: RawId
-    account_id: AccountId
-    raw: RawBody
-
-
-class ReadReports(msgspec.Struct, frozen=True, kw_only=True):
-    """A body and the reports in it."""
-
-    item: PendingRaw
-    reading: Reading[ReportRow]
-
-
-class ReadInbound(msgspec.Struct, frozen=True, kw_only=True):
-    """A body and the inbound messages in it."""
-
-    item: PendingRaw
-    reading: Reading[InboundRow]
-
-
-ReadBody = ReadReports | ReadInbound
-
-
-class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One finished attempt, to be stored. ``next_due_ms`` only with outcome ``retry``; ``pause_until_ms`` pauses the
-    whole endpoint."""
-
-    at_ms: int
-    duration_ms: int
-    status: int | None
-    error: AttemptErrorClass | None
-    answer: bytes
-    outcome: AttemptOutcome
-    next_due_ms: int | None
-    pause_until_ms: int | None
-
-
-class FinishedDelivery(msgspec.Struct, frozen=True, kw_only=True):
-    """``fenced``: the claim was no longer ours. ``disabled``: this attempt switched the endpoint off."""
-
-    fenced: bool
-    disabled: bool
-    effects: StoredEffects
-
-
-class Swept(msgspec.Struct, frozen=True, kw_only=True):
-    """What one sweep did; call again while ``more``."""
-
-    expired: int
-    lapsed: int
-    told_unconfirmed: int
-    no_report: int
-    more: bool
-    settled: tuple[MessageId, ...]
-    effects: StoredEffects
-
-
-class Retired(msgspec.Struct, frozen=True, kw_only=True):
-    """What one batch of a kind did. ``more``: call again. ``overdue_ms``: when the oldest row came that should be gone
-    and is not, as far as this batch tells; None when all are."""
-
-    rows: int
-    more: bool
-    overdue_ms: int | None
-
-
-class Erased(msgspec.Struct, frozen=True, kw_only=True):
-    """What one batch of an erasure did. ``left_open``: rows that hold the number and must stay as they are for now,
-    because they are not final or not applied. ``next_position`` None: the stage has ended."""
-
-    erased: int
-    left_open: int
-    next_position: str | None
-
-
-HintTopic = Literal["events", "deliveries", "submissions", "settled"]
-"""``events`` were stored; ``deliveries`` or ``submissions`` wait for whoever has room; a message was ``settled``."""
 
 
 class Hints(Protocol):
@@ -296,64 +191,7 @@ class Straight(Protocol):
         """Whether a delivery to this endpoint can be started by this process at once."""
 
 
-class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """One page of a list, with the position after its last row (None when there is no more)."""
-
-    data: list[T]
-    next_position: str | None
-
-
-class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which messages to list; None leaves a thing open. ``created_after`` is exclusive, ``created_before`` too."""
-
-    status: str | None = None
-    reference: str | None = None
-    to: int | None = None
-    created_after_ms: int | None = None
-    created_before_ms: int | None = None
-
-
-class NewKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A key to be stored: its view and the SHA-256 of its secret."""
-
-    view: KeyView
-    hash: bytes
-
-
-class NewEndpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """An endpoint to be stored: its view with the headers in clear, and its signing secret."""
-
-    team_id: TeamId
-    view: EndpointView
-    secret: str
-
-
-class QueueDepth(msgspec.Struct, frozen=True, kw_only=True):
-    """How much waits in one queue, and how long the oldest row has been due (0 when none is)."""
-
-    queue: str
-    depth: int
-    oldest_due_age_s: float
-
-
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """How a replica stands after a beat. ``now_ms`` by the database's clock; ``replicas``: the ids of all that live,
-    sorted; ``leads``: whether it has the duty that only one may have."""
-
-    now_ms: int
-    replicas: tuple[bytes, ...]
-    leads: bool
-
-
-class Held(msgspec.Struct, frozen=True, kw_only=True):
-    """So much work of one account (submissions) or endpoint (deliveries) is leased by one replica."""
-
-    key: AccountId | EndpointId
-    replica: bytes
-    number: int
-
-
-class Store(Protocol):
+class Store(AccountStore, TeamStore, KeyStore, AuditStore, Protocol):
     """All that must be remembered. Lists are keyset pages; ``position`` is where the last page ended.
 
     ``team_id`` in a signature means: rows of other teams do not exist.
@@ -547,54 +385,6 @@ class Store(Protocol):
     ) -> Erased:
         """Erase the number from the next ``limit`` rows of this stage. Two transactions: one looks beside the writer,
         one reads again and erases. In place of a recipient's number comes an ordinal that reads "erased"."""
-
-    # -- audit -------------------------------------------------------------------------------------------------------
-
-    async def add_audit(self, entry: AuditEntry, idempotency: Idempotency | None) -> Stored | Replay:
-        """Add an entry."""
-
-    async def audit(self, *, position: str | None, limit: int) -> Page[AuditView]:
-        """Newest first."""
-
-    # -- platform ----------------------------------------------------------------------------------------------------
-
-    async def create_account(
-        self, account: Account, *, callback_token: str, idempotency: Idempotency | None
-    ) -> Stored | Replay:
-        """Store an account, its password sealed, its callback token hashed. Raises AlreadyExists for a taken name."""
-
-    async def accounts(self) -> list[Account]:
-        """All of them, oldest first, credentials in clear."""
-
-    async def callback_tokens(self) -> dict[bytes, AccountId]:
-        """SHA-256 of every live callback token, and whose it is."""
-
-    async def keep_balance(self, account_id: AccountId, balance: Balance, now_ms: int) -> None:
-        """Remember the last known balance."""
-
-    async def balances(self, account_ids: tuple[AccountId, ...]) -> list[BalanceView]:
-        """Last known balances of these accounts, in this order."""
-
-    async def create_team(self, team: Team, idempotency: Idempotency | None) -> Stored | Replay:
-        """Store a team. Raises AlreadyExists for a taken name or a taken extension."""
-
-    async def team(self, team_id: str) -> Team | None:
-        """One team."""
-
-    async def teams(self, *, position: str | None, limit: int) -> Page[Team]:
-        """Newest first."""
-
-    async def create_key(self, new: NewKey, idempotency: Idempotency | None) -> Stored | Replay:
-        """Store a key."""
-
-    async def key(self, key_id: str) -> KeyView | None:
-        """One key."""
-
-    async def keys(self, *, team_id: str | None, position: str | None, limit: int) -> Page[KeyView]:
-        """Newest first."""
-
-    async def find_principal(self, key_hash: bytes) -> Principal | None:
-        """Who has the key with this hash; None when nobody, or when it was revoked. Expiry is the caller's to check."""
 
 
 class Spool(Protocol):

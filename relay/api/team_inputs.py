@@ -1,0 +1,59 @@
+"""What the platform team may send of teams."""
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from relay.api.inputs import END, Extension, Name, refuse, repeated, wrong
+from relay.domain.ids import AccountId
+from relay.domain.states import Category
+from relay.domain.teams import RecipientLimit
+from relay.services.requests import TeamRequest
+
+_ID: Final = rf"[0-9a-f]{{32}}{END}"
+
+
+class TeamInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A team."""
+
+    name: Name
+    signature: Annotated[
+        Annotated[str, Meta(pattern=rf"^【[^【】]{{1,30}}】{END}", examples=["【示例】"])] | None,
+        Meta(description="Put in front of every text, brackets included."),
+    ] = None
+    accounts: Annotated[
+        list[Annotated[str, Meta(pattern=rf"^acct_{_ID}")]],
+        Meta(max_length=100, description="Accounts in order of preference; empty: all."),
+    ] = []
+    extensions: Annotated[list[Extension], Meta(max_length=1000, description="Leased to this team alone.")] = []
+    quota_units_per_day: Annotated[
+        Annotated[int, Meta(ge=0, le=10**12)] | None, Meta(description="Segments x numbers of one day; null: no limit.")
+    ] = None
+    requests_per_s: Annotated[
+        Annotated[float, Meta(gt=0, le=10_000)] | None, Meta(description="API calls per second; null: no limit.")
+    ] = None
+    recipient_limits: Annotated[
+        dict[Category, RecipientLimit], Meta(description="Messages to one number, per category.")
+    ] = {}
+
+
+def team_request(wanted: TeamInput) -> TeamRequest:
+    """The request in a body. Raises BodyInvalid for doubles and for limits below 1."""
+    errors = repeated("accounts", wanted.accounts) + repeated("extensions", wanted.extensions)
+    for category, limit in wanted.recipient_limits.items():
+        for name in limit.__struct_fields__:
+            value = getattr(limit, name)
+            if value is not None and not 1 <= value <= 1_000_000:
+                errors.append(wrong(f"/recipient_limits/{category}/{name}", "Expected int from 1 to 1000000."))
+    if errors:
+        raise refuse(*errors)
+    return TeamRequest(
+        name=wanted.name,
+        signature=wanted.signature,
+        accounts=[AccountId(account) for account in wanted.accounts],
+        extensions=wanted.extensions,
+        quota_units_per_day=wanted.quota_units_per_day,
+        requests_per_s=wanted.requests_per_s,
+        recipient_limits=wanted.recipient_limits,
+    )

@@ -1,0 +1,91 @@
+"""API keys."""
+
+from typing import Any, Final
+
+import msgspec
+
+from relay.domain.audit import AuditEntry
+from relay.domain.ids import KeyId, TeamId, raw_bytes
+from relay.domain.teams import KeyView, Principal, Scope
+from relay.domain.times import instant, instant_or_none, to_ms
+from relay.ports import Idempotency, NewKey, Page, Replay, Stored
+from relay.store.script import Db, Row, Script
+from relay.store.scripts import audit
+from relay.store.scripts import idempotency as once
+from relay.store.scripts.teams import team
+from relay.store.scripts.views import before
+from relay.store.sealing import KeyRing
+
+_SCOPES: Final = msgspec.json.Decoder(list[Scope])
+_encode = msgspec.json.encode
+
+
+def create_key(
+    db: Db, ring: KeyRing, new: NewKey, entry: AuditEntry, idempotency: Idempotency | None
+) -> Script[Stored | Replay]:
+    """Only the hash of the secret is kept."""
+    replay = yield from once.take(db, ring, idempotency)
+    if replay is not None:
+        return replay
+    view = new.view
+    yield from db.put(
+        "keys.insert",
+        id=raw_bytes(view.id),
+        hash=new.hash,
+        team=None if view.team_id is None else raw_bytes(view.team_id),
+        name=view.name,
+        hint=view.hint,
+        scopes=_encode(view.scopes).decode(),
+        mode=view.mode,
+        created_ms=to_ms(view.created_at),
+        expires_ms=None if view.expires_at is None else to_ms(view.expires_at),
+    )
+    yield from audit.add(db, entry)
+    return Stored()
+
+
+def _key(row: Row) -> KeyView:
+    return KeyView(
+        id=KeyId("key_" + bytes(row[0]).hex()),
+        team_id=None if row[1] is None else TeamId("team_" + bytes(row[1]).hex()),
+        name=row[2],
+        hint=row[3],
+        scopes=_SCOPES.decode(row[4]),
+        mode=row[5],
+        created_at=instant(row[6]),
+        expires_at=instant_or_none(row[7]),
+    )
+
+
+def key(db: Db, key_id: bytes) -> Script[KeyView | None]:
+    """One key."""
+    row = yield from db.row("keys.view", id=key_id)
+    return None if row is None else _key(row)
+
+
+def key_list(db: Db, team_id: bytes | None, position: str | None, limit: int) -> Script[Page[KeyView]]:
+    """Newest first, of one team or of all."""
+    bound: dict[str, Any] = {"before": before(position), "most": limit + 1}
+    if team_id is None:
+        rows = yield from db.rows("keys.list", **bound)
+    else:
+        rows = yield from db.rows("keys.list_of_team", team=team_id, **bound)
+    return Page(
+        data=[_key(row) for row in rows[:limit]],
+        next_position=bytes(rows[limit - 1][0]).hex() if len(rows) > limit else None,
+    )
+
+
+def find_principal(db: Db, key_hash: bytes) -> Script[Principal | None]:
+    """Who has this key; nobody once it is revoked."""
+    row = yield from db.row("keys.by_hash", hash=key_hash)
+    if row is None or row[5] is not None:
+        return None
+    owner = None if row[1] is None else (yield from team(db, row[1]))
+    return Principal(
+        key_id=KeyId("key_" + bytes(row[0]).hex()),
+        team=owner,
+        scopes=frozenset(_SCOPES.decode(row[2])),
+        mode=row[3],
+        expires_ms=row[4],
+    )
