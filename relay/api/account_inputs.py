@@ -56,6 +56,14 @@ class AccountInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         dict[Annotated[str, Meta(min_length=1, max_length=32, pattern=rf"^(?!0{{1,2}}{END})")], CodeRule],
         Meta(max_length=500, description="What the provider's refusal codes mean; `00` is success and no refusal."),
     ] = {}
+    low_balance: Annotated[
+        Annotated[int, Meta(ge=0, le=10**12)] | None,
+        Meta(description="A prepaid account with fewer SMS left is told of by `balance.low`; null: never."),
+    ] = None
+    extension_digits: Annotated[
+        Annotated[int, Meta(ge=1, le=20)] | None,
+        Meta(description="How long extensions on this account are; null: of any length."),
+    ] = None
 
 
 class CallbackUrls(msgspec.Struct, frozen=True, kw_only=True):

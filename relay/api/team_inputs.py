@@ -8,7 +8,7 @@ from msgspec import Meta
 from relay.api.inputs import END, Extension, Name, refuse, repeated, wrong
 from relay.domain.ids import AccountId
 from relay.domain.states import Category
-from relay.domain.teams import RecipientLimit
+from relay.domain.teams import AccountPolicy, RecipientLimit
 from relay.services.requests import TeamRequest
 
 _ID: Final = rf"[0-9a-f]{{32}}{END}"
@@ -36,6 +36,13 @@ class TeamInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     recipient_limits: Annotated[
         dict[Category, RecipientLimit], Meta(description="Messages to one number, per category.")
     ] = {}
+    account_policy: Annotated[
+        AccountPolicy,
+        Meta(description="`order`: the first account that can take it; `weight`: by weights."),
+    ] = "order"
+    dedupe_window_s: Annotated[
+        int, Meta(ge=0, le=86_400, description="Seconds in which the same text does not go to the same number again.")
+    ] = 0
 
 
 def team_request(wanted: TeamInput) -> TeamRequest:
@@ -56,4 +63,6 @@ def team_request(wanted: TeamInput) -> TeamRequest:
         quota_units_per_day=wanted.quota_units_per_day,
         requests_per_s=wanted.requests_per_s,
         recipient_limits=wanted.recipient_limits,
+        account_policy=wanted.account_policy,
+        dedupe_window_s=wanted.dedupe_window_s,
     )

@@ -1,5 +1,6 @@
 """How commands print: tables for people, JSON for scripts; what is only told goes to standard error."""
 
+import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -51,7 +52,7 @@ def cell(value: Any) -> str:  # noqa: ANN401 - whatever a view may hold
 
 def progress(label: str, length: int | None = None, items: Iterable[Any] | None = None) -> Any:  # noqa: ANN401 - click's
     """A progress bar on standard error, hidden where nobody looks at it."""
-    return progressbar(items, length=length, label=label, file=click.get_text_stream("stderr"))
+    return progressbar(items, length=length, label=label, file=sys.stderr)
 
 
 def _width(text: str) -> int:

@@ -32,7 +32,10 @@ class CodeRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Account(msgspec.Struct, frozen=True, kw_only=True):
     """One account at the provider, with its credentials in clear: lives in memory only, never encoded.
 
-    ``password_md5`` is 32 hex digits, sent in the case of ``pwd_case``. Rates are per second, times in seconds.
+    ``password_md5`` is 32 hex digits, sent in the case of ``pwd_case``; ``password_ref`` says where the password is
+    read from (``file:…``, ``env:…``); ``fallback_md5`` is the password before, good until ``fallback_until_ms``. Rates
+    are per second, times in seconds. Below ``low_balance`` (SMS) a prepaid account's teams are told. Extensions leased
+    on the account have ``extension_digits``; None: any number. ``version`` counts changes from 1.
     """
 
     id: AccountId
@@ -56,6 +59,12 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     sandbox: bool
     disabled: bool
     created_ms: int
+    low_balance: int | None = None
+    extension_digits: int | None = None
+    password_ref: str | None = None
+    fallback_md5: str | None = None
+    fallback_until_ms: int | None = None
+    version: int = 1
 
     def __repr__(self) -> str:
         """Without the credentials."""
@@ -82,6 +91,8 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     weight: int
     task_id_dedup: bool
     codes: dict[str, CodeRule]
+    low_balance: int | None
+    extension_digits: int | None
     sandbox: bool
     disabled: bool
     created_at: datetime
@@ -117,6 +128,8 @@ def view_of(account: Account) -> AccountView:
         weight=account.weight,
         task_id_dedup=account.task_id_dedup,
         codes=account.codes,
+        low_balance=account.low_balance,
+        extension_digits=account.extension_digits,
         sandbox=account.sandbox,
         disabled=account.disabled,
         created_at=instant(account.created_ms),

@@ -13,6 +13,8 @@ from relay.domain.times import instant
 
 Scope = Literal["messages:send", "messages:read", "events:read", "webhooks:manage", "balance:read", "admin"]
 Mode = Literal["live", "test"]
+AccountPolicy = Literal["order", "weight"]
+"""``order``: the first account that can take it; ``weight``: by chance, in proportion to the accounts' weights."""
 
 TEAM_SCOPES: Final[tuple[Scope, ...]] = (
     "messages:send",
@@ -33,7 +35,9 @@ class RecipientLimit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 class Team(msgspec.Struct, frozen=True, kw_only=True):
     """One in-house team. ``signature`` includes its brackets; ``accounts`` in order of preference, empty = all;
-    ``extensions`` are leased digits without leading zero; ``quota_units_per_day`` in segments x numbers."""
+    ``extensions`` are leased digits without leading zero; ``quota_units_per_day`` in segments x numbers. A text that
+    went to a number within ``dedupe_window_s`` does not go there again; 0: it may.
+    ``version`` counts changes from 1."""
 
     id: TeamId
     name: str
@@ -44,6 +48,9 @@ class Team(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_s: float | None
     recipient_limits: dict[Category, RecipientLimit]
     created_ms: int
+    account_policy: AccountPolicy = "order"
+    dedupe_window_s: int = 0
+    version: int = 1
 
 
 class TeamView(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +64,8 @@ class TeamView(msgspec.Struct, frozen=True, kw_only=True):
     quota_units_per_day: int | None
     requests_per_s: float | None
     recipient_limits: dict[Category, RecipientLimit]
+    account_policy: AccountPolicy
+    dedupe_window_s: int
     created_at: datetime
 
 
@@ -71,6 +80,8 @@ def view_of(team: Team) -> TeamView:
         quota_units_per_day=team.quota_units_per_day,
         requests_per_s=team.requests_per_s,
         recipient_limits=team.recipient_limits,
+        account_policy=team.account_policy,
+        dedupe_window_s=team.dedupe_window_s,
         created_at=instant(team.created_ms),
     )
 

@@ -5,7 +5,7 @@ import msgspec
 from relay.domain.accounts import CodeRule, PwdCase
 from relay.domain.ids import AccountId, TeamId
 from relay.domain.states import Category, OnUnconfirmed
-from relay.domain.teams import Mode, RecipientLimit, Scope
+from relay.domain.teams import AccountPolicy, Mode, RecipientLimit, Scope
 
 
 class SendRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +54,8 @@ class AccountRequest(msgspec.Struct, frozen=True, kw_only=True):
     weight: int = 1
     task_id_dedup: bool = False
     codes: dict[str, CodeRule] = {}
+    low_balance: int | None = None
+    extension_digits: int | None = None
 
 
 class TeamRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +68,8 @@ class TeamRequest(msgspec.Struct, frozen=True, kw_only=True):
     quota_units_per_day: int | None = None
     requests_per_s: float | None = None
     recipient_limits: dict[Category, RecipientLimit] = {}
+    account_policy: AccountPolicy = "order"
+    dedupe_window_s: int = 0
 
 
 class KeyRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -57,6 +57,8 @@ class AccountsAdmin:
             weight=request.weight,
             task_id_dedup=request.task_id_dedup,
             codes=request.codes,
+            low_balance=request.low_balance,
+            extension_digits=request.extension_digits,
             sandbox=False,
             disabled=False,
             created_ms=now_ms,

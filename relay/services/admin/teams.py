@@ -52,6 +52,8 @@ class TeamsAdmin:
             quota_units_per_day=request.quota_units_per_day,
             requests_per_s=request.requests_per_s,
             recipient_limits=request.recipient_limits,
+            account_policy=request.account_policy,
+            dedupe_window_s=request.dedupe_window_s,
             created_ms=now_ms,
         )
         view = view_of(team)

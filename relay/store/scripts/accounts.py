@@ -34,6 +34,8 @@ class _AccountSettings(msgspec.Struct, frozen=True, kw_only=True):
     weight: int
     task_id_dedup: bool
     codes: dict[str, CodeRule]
+    low_balance: int | None = None
+    extension_digits: int | None = None
 
 
 _SETTINGS: Final = msgspec.json.Decoder(_AccountSettings)
@@ -90,6 +92,7 @@ def _account(ring: KeyRing, row: Row) -> Account:
         sandbox=bool(row[6]),
         disabled=bool(row[7]),
         created_ms=row[8],
+        version=row[9],
         **{name: getattr(settings, name) for name in _AccountSettings.__struct_fields__},
     )
 

@@ -8,7 +8,7 @@ from relay.domain.audit import AuditEntry
 from relay.domain.errors import AlreadyExists
 from relay.domain.ids import AccountId, TeamId, raw_bytes
 from relay.domain.states import Category
-from relay.domain.teams import RecipientLimit, Team
+from relay.domain.teams import AccountPolicy, RecipientLimit, Team
 from relay.ports import Idempotency, Page, Replay, Stored
 from relay.store.script import Db, Row, Script
 from relay.store.scripts import audit
@@ -19,6 +19,21 @@ from relay.store.sealing import KeyRing
 _ACCOUNT_IDS: Final = msgspec.json.Decoder(tuple[AccountId, ...])
 _LIMITS: Final = msgspec.json.Decoder(dict[Category, RecipientLimit])
 _encode = msgspec.json.encode
+
+
+class _TeamSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of a team that only the gateway reads, kept as one JSON text; what an older release left out is off."""
+
+    account_policy: AccountPolicy = "order"
+    dedupe_window_s: int = 0
+
+
+_SETTINGS: Final = msgspec.json.Decoder(_TeamSettings)
+
+
+def settings_of(team: Team) -> _TeamSettings:
+    """What is kept as JSON."""
+    return _TeamSettings(**{name: getattr(team, name) for name in _TeamSettings.__struct_fields__})
 
 
 def create_team(
@@ -44,6 +59,7 @@ def create_team(
         requests_per_s=team.requests_per_s,
         recipient_limits=_encode(team.recipient_limits).decode(),
         created_ms=team.created_ms,
+        settings=_encode(settings_of(team)).decode(),
     )
     yield from db.many("extensions.insert", [(extension, key) for extension in team.extensions])
     yield from audit.add(db, entry)
@@ -67,6 +83,7 @@ def teams(db: Db, position: str | None, limit: int) -> Script[Page[Team]]:
 
 def _team(db: Db, row: Row) -> Script[Team]:
     extensions = yield from db.rows("extensions.of_team", team=row[0])
+    settings = _SETTINGS.decode(row[8])
     return Team(
         id=TeamId("team_" + bytes(row[0]).hex()),
         name=row[1],
@@ -77,4 +94,7 @@ def _team(db: Db, row: Row) -> Script[Team]:
         requests_per_s=row[5],
         recipient_limits=_LIMITS.decode(row[6]),
         created_ms=row[7],
+        account_policy=settings.account_policy,
+        dedupe_window_s=settings.dedupe_window_s,
+        version=row[9],
     )

@@ -8,7 +8,7 @@ VALUES (:id, :name, :base_url, :account, :password_sealed, :settings, :sandbox, 
 SELECT id FROM accounts WHERE name = :name
 
 -- name: accounts.all
-SELECT id, name, base_url, account, password_sealed, settings, sandbox, disabled, created_ms FROM accounts ORDER BY id
+SELECT id, name, base_url, account, password_sealed, settings, sandbox, disabled, created_ms, version FROM accounts ORDER BY id
 
 -- name: tokens.insert
 INSERT INTO callback_tokens (hash, account, created_ms) VALUES (:hash, :account, :created_ms)
