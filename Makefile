@@ -21,8 +21,11 @@ run: $(INSTALLED) ## gateway and sandbox on this machine; prints the documentati
 demo: $(INSTALLED) ## the whole story on temporary ports, with a timeline; exit code 0 if every step was seen
 	@exec $(BIN)/relay demo
 
+# Fault tests wait more than they compute. A file stays in one process: what its tests share is made once.
+PYTEST := $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
+
 test: $(INSTALLED) ## the tests alone
-	$(BIN)/pytest
+	$(PYTEST)
 
 check: $(INSTALLED) ## everything that must hold: format, lint, types, layers, generated files, tests
 	$(BIN)/ruff format --check .
@@ -31,7 +34,7 @@ check: $(INSTALLED) ## everything that must hold: format, lint, types, layers, g
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pip check
 	$(BIN)/relay openapi --check openapi/relay.json
-	$(BIN)/pytest
+	$(PYTEST)
 
 openapi: $(INSTALLED) ## write openapi/relay.json from the code
 	$(BIN)/relay openapi > openapi/relay.json.new

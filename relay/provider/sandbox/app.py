@@ -4,6 +4,7 @@ Decision: plain ASGI, not Litestar. A fault must act before the body is read and
 provider that answers thousands of sends a second is what load tests of the gateway need.
 """
 
+from functools import partial
 from typing import Final, assert_never
 
 from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
@@ -40,7 +41,7 @@ class SandboxApp:
         self._sandbox = sandbox
         self._courier = courier
         self._control = Control(sandbox, courier)
-        self._in_flight = 0
+        self._in_flight: set[Exchange] = set()
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """One request, or the lifespan; websockets are not spoken."""
@@ -67,12 +68,14 @@ class SandboxApp:
         else:
             counts = self._sandbox.ledger.counts
             counts[f"calls_{call}"] += 1
-            self._in_flight += 1
-            counts["peak_in_flight"] = max(counts["peak_in_flight"], self._in_flight)
+            self._in_flight.add(exchange)
+            counts["peak_in_flight"] = max(counts["peak_in_flight"], len(self._in_flight))
+            # Before it is answered: the client may make its next call before this coroutine goes on.
+            exchange.before_end = partial(self._in_flight.discard, exchange)
             try:
                 await self._answer_call(call, exchange)
             finally:
-                self._in_flight -= 1
+                self._in_flight.discard(exchange)
 
     async def _answer_call(self, call: ApiCall, exchange: Exchange) -> None:
         if self._sandbox.faults.take_unread(call) is not None:

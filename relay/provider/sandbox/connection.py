@@ -1,7 +1,7 @@
 """One HTTP exchange with the raw connection beneath it: uvicorn's protocol shows it, faults end it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, cast
 
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope
@@ -45,6 +45,8 @@ class Exchange:
         self._scope = scope
         self._receive = receive
         self._send = send
+        self.before_end: Callable[[], None] = _nothing
+        """Called before the client can know that the exchange has ended; perhaps more than once."""
 
     def media_type(self) -> str:
         """The request's content-type, lower-case and without parameters; "" if there is none."""
@@ -71,6 +73,7 @@ class Exchange:
     async def write(self, reply: Reply) -> None:
         """Answers."""
         await self._write_head(reply)
+        self.before_end()
         await self._send({"type": "http.response.body", "body": reply.body, "more_body": False})
 
     async def write_half(self, reply: Reply) -> None:
@@ -78,11 +81,13 @@ class Exchange:
         await self._write_head(reply)
         half = reply.body[: len(reply.body) // 2]
         await self._send({"type": "http.response.body", "body": half, "more_body": True})
+        self.before_end()
         self._transport().close()  # not abort: what was written is still sent
         await self.wait_until_gone()
 
     async def abort(self) -> None:
         """Resets the connection. Under a server other than SandboxServer: raises ConnectionResetError instead."""
+        self.before_end()
         self._transport().abort()
         await self.wait_until_gone()
 
@@ -109,3 +114,7 @@ class Exchange:
         if extension is None:
             raise ConnectionResetError("a fault of the sandbox ends this connection")
         return cast("asyncio.Transport", extension["transport"])
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""

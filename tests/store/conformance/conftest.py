@@ -10,11 +10,23 @@ from tests.store.conformance.engines import ENGINES, Database, Engine
 from tests.store.conformance.world import World
 
 
+@pytest.fixture(scope="session")
+def engines() -> dict[str, Engine]:
+    """Those that are made: pytest forgets a parametrized fixture when it comes to another parameter."""
+    return {}
+
+
 @pytest.fixture(scope="session", params=sorted(ENGINES))
 def engine(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, postgres_servers: PostgresServers
+    request: pytest.FixtureRequest,
+    engines: dict[str, Engine],
+    tmp_path_factory: pytest.TempPathFactory,
+    postgres_servers: PostgresServers,
 ) -> Engine:
-    return ENGINES[request.param](tmp_path_factory.mktemp(request.param), postgres_servers)
+    name = request.param
+    if name not in engines:
+        engines[name] = ENGINES[name](tmp_path_factory.mktemp(name), postgres_servers)
+    return engines[name]
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """COMMITs that are not answered for long: nobody is told more than the server has said, and everybody in the end."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
@@ -35,6 +36,10 @@ class Standby:
     def want(self) -> None:
         self._set("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
         self.reload()
+        # The server tells its processes before it starts another one, which is the one that answers here.
+        deadline_s = time.monotonic() + LONGER_S
+        while self._server.execute("postgres", "SHOW synchronous_standby_names")[0][0] != "nobody":
+            assert time.monotonic() < deadline_s
 
     def forgo(self) -> None:
         """From the next ``reload`` or start on."""
