@@ -12,6 +12,10 @@ from relay.domain.teams import AccountPolicy, RecipientLimit
 from relay.services.requests import TeamRequest
 
 _ID: Final = rf"[0-9a-f]{{32}}{END}"
+_LIMITS: Final = (
+    "Messages to one number, per category. A team that says nothing of `otp` has 1 a minute, 5 an hour, 10 a day; what "
+    "it says counts as a whole, and `{}` is no limit."
+)
 
 
 class TeamInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -19,8 +23,12 @@ class TeamInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     name: Name
     signature: Annotated[
-        Annotated[str, Meta(pattern=rf"^【[^【】]{{1,30}}】{END}", examples=["【示例】"])] | None,
-        Meta(description="Put in front of every text, brackets included."),
+        Annotated[str, Meta(pattern=rf"^【[^【】\s]([^【】\r\n]{{0,28}}[^【】\s])?】{END}", examples=["【示例】"])]
+        | None,
+        Meta(
+            description="Brackets included. Put in front of every text that does not begin with it; a text with "
+            "another `【…】` at its beginning or its end is refused. Null: the team writes its own."
+        ),
     ] = None
     accounts: Annotated[
         list[Annotated[str, Meta(pattern=rf"^acct_{_ID}")]],
@@ -33,9 +41,7 @@ class TeamInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     requests_per_s: Annotated[
         Annotated[float, Meta(gt=0, le=10_000)] | None, Meta(description="API calls per second; null: no limit.")
     ] = None
-    recipient_limits: Annotated[
-        dict[Category, RecipientLimit], Meta(description="Messages to one number, per category.")
-    ] = {}
+    recipient_limits: Annotated[dict[Category, RecipientLimit], Meta(description=_LIMITS)] = {}
     account_policy: Annotated[
         AccountPolicy,
         Meta(description="`order`: the first account that can take it; `weight`: by weights."),

@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 
 from relay.domain.errors import BodyInvalid, FieldError, QuotaExceeded, RecipientLimitExceeded, Refusal
-from relay.domain.ids import first_id, raw_bytes
+from relay.domain.ids import first_id, id_ms, raw_bytes
 from relay.domain.messages import MessageDraft
 from relay.domain.states import PRIORITY
 from relay.domain.teams import RecipientLimit
-from relay.domain.times import DAY_MS, HOUR_MS, MINUTE_MS
+from relay.domain.times import SECOND_MS
 from relay.ports import Idempotency, Quota, Replay, Stored
 from relay.store.script import Db, Script
 from relay.store.scripts import idempotency as keys
@@ -136,30 +136,27 @@ def _check_extension(db: Db, team: bytes, extension: str) -> Script[None]:
 
 
 def _check_limit(db: Db, team: bytes, draft: MessageDraft, limit: RecipientLimit) -> Script[None]:
-    windows = [
-        (most, span)
-        for most, span in ((limit.per_minute, MINUTE_MS), (limit.per_hour, HOUR_MS), (limit.per_day, DAY_MS))
-        if most is not None
-    ]
-    if not windows:
+    if not limit.spans_ms:
         return
-    longest = max(span for _, span in windows)
-    within = spans(draft.created_ms - longest, draft.created_ms)
+    now_ms = draft.created_ms
+    since_ms = now_ms - max(span_ms for _, span_ms in limit.spans_ms)
+    within = spans(since_ms, now_ms)
     for submission in draft.submissions:
         for mobile in submission.mobiles:
             rows = yield from db.rows(
                 "recipients.recent_sends",
                 spans=within,
                 mobile=mobile,
-                since_id=first_id(draft.created_ms - longest),
+                since_id=first_id(since_ms),
                 team=team,
                 category=draft.category,
             )
-            times = [int.from_bytes(row[0][:6]) for row in rows]
-            for most, span in windows:
-                if sum(at > draft.created_ms - span for at in times) >= most:
+            newest_first = sorted((id_ms(row[0]) for row in rows), reverse=True)
+            for most, span_ms in limit.spans_ms:
+                # With the last of the newest `most` gone from the window there is room for one.
+                if len(newest_first) >= most and newest_first[most - 1] > now_ms - span_ms:
                     raise RecipientLimitExceeded(
                         f"A number of this message has already got {most} of category {draft.category} "
-                        f"in the last {span // 1000} s.",
-                        retry_after_s=span / 1000,
+                        f"in the last {span_ms // SECOND_MS} s.",
+                        retry_after_s=(newest_first[most - 1] + span_ms - now_ms) / SECOND_MS,
                     )
