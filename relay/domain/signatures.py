@@ -1,8 +1,8 @@
 """The signature of a text: who it is from, in full-width brackets, as every SMS must say.
 
-Decision: only `【…】` is a signature, because providers read no other brackets: `[…]`, `〔…〕` and `「…」` are text like any
-other. It may stand at either end of a text, because providers take a trailing one for the signature, too; in the middle
-it is text.
+Decision: only `【…】` is a signature, because providers read no other brackets: `[…]` and `「…」` are text like any
+other. It may stand at either end of a text, because providers take a trailing one for the signature, too; in the
+middle it is text.
 """
 
 import re
