@@ -53,11 +53,11 @@ def follow(held: Held, before: Held, after: Held) -> Held:
     """Where an extension is leased once its team has gone from the accounts ``before`` to those ``after``.
 
     What was leased on all that the team used goes along. What was leased on some stays there, as far as the team does;
-    nothing left: it is released.
+    where nothing is left, it goes along, too: no extension is lost on the way.
     """
     if held == before or None in held:
         return after
-    return held if None in after else held & after
+    return held if None in after else held & after or after
 
 
 def ends_of(port: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime, time, timedelta, tzinfo
+from datetime import tzinfo
 from typing import Final, Protocol
 
 import msgspec
@@ -20,6 +20,7 @@ from relay.domain.messages import (
     SubmissionWork,
 )
 from relay.domain.numbers import read_mobile
+from relay.domain.quotas import quota_day
 from relay.domain.segments import count_segments
 from relay.domain.signatures import SecondSignature, sign
 from relay.domain.states import RecipientStatus, message_status
@@ -217,9 +218,8 @@ class Accept:
             return None
         if draft.units > most:
             raise QuotaTooSmall(f"The team's quota is {most} units a day; this message needs {draft.units}.")
-        now = instant(draft.created_ms).astimezone(self._quota_zone)
-        tomorrow = datetime.combine(now.date() + timedelta(days=1), time(), self._quota_zone)
-        return Quota(day=now.date().isoformat(), units=most, ends_in_s=(tomorrow - now).total_seconds())
+        day = quota_day(draft.created_ms, self._quota_zone)
+        return Quota(day=day.name, units=most, ends_in_s=(day.ends_ms - draft.created_ms) / SECOND_MS)
 
 
 def _limit(team: Team, draft: MessageDraft) -> RecipientLimit | None:

@@ -270,8 +270,9 @@ IN_BATCHES: Final = frozenset(
         "submissions.rewrite",
     }
 )
-"""Retention, erasure, audit, signs of life, and what a team without a quota sent in a day: no message, report or delivery
-waits for them. They walk in the order of their keys, most of them in batches; that none of them walks over a table is held by tests/store/test_queries.py."""
+"""Retention, erasure, audit, signs of life, and what a team without a quota sent in a day: no message, report or
+delivery waits for them. They walk in the order of their keys, most of them in batches; that none of them walks over a
+table is held by tests/store/test_queries.py."""
 
 PAGES: Final = 60
 PAGES_A_ROW: Final = 8
