@@ -11,6 +11,8 @@ import pytest
 from relay.api.operations import Operation
 from relay.api.table import OPERATIONS
 from relay.provider.sandbox import Sandbox, SandboxServer, SandboxSettings
+from relay.services.authenticate import FRESH_S
+from tests.flow.clocks import MovableClock
 from tests.flow.conftest import OpenWorld
 from tests.flow.hooks import Reply
 from tests.flow.world import Limits, World, add_embedded_sandbox, until
@@ -59,6 +61,26 @@ async def _disable_every_real_account(world: World) -> None:
         connection.execute("UPDATE accounts SET disabled = 1 WHERE sandbox = 0")
         connection.commit()
     await world.gateway.accounts.refresh()
+
+
+async def test_a_code_goes_to_one_number_once_a_minute_unless_the_team_says_otherwise(worlds: OpenWorld) -> None:
+    clock = MovableClock()
+    async with worlds(clock=clock) as world:
+
+        async def send(to: str = MOBILE, category: str = "otp") -> httpx.Response:
+            return await world.api.post("/v1/messages", json={"to": to, "text": "code 1", "category": category})
+
+        first, second, third = await send(), await send(), await send("13800131235")
+        assert [first.status_code, second.status_code, third.status_code] == [202, 429, 202]
+        assert second.json()["code"] == "recipient_limit_exceeded"
+        assert 1 <= int(second.headers["retry-after"]) <= 60
+        assert (await send(category="notice")).status_code == 202
+
+        none = {"per_minute": None, "per_hour": None, "per_day": None}
+        await world.admin.patch(f"/v1/admin/teams/{world.team['id']}", json={"recipient_limits": {"otp": none}})
+        clock.move(FRESH_S + 0.001)
+
+        assert [(await send()).status_code for _ in range(2)] == [202, 202]
 
 
 TEAM_OPERATIONS = [operation for operation in OPERATIONS if operation.scope not in (None, "admin")]

@@ -78,10 +78,10 @@ def _check_name(db: Db, team: Team) -> Script[None]:
 def update_team(db: Db, before: Team, after: Team, day: QuotaDay, entry: AuditEntry) -> Script[bool]:
     """See ``relay.ports.platform.TeamStore.update_team``."""
     key = raw_bytes(after.id)
+    yield from _check_name(db, after)
     changed = yield from db.run("teams.update", **_columns(after), version=before.version)
     if not changed:
         return False
-    yield from _check_name(db, after)
     yield from _change_leases(db, before, after)
     if before.quota_units_per_day is None and after.quota_units_per_day is not None:
         used = yield from units_used(db, key, day, counted=False)
