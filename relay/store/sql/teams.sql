@@ -38,19 +38,19 @@ UPDATE api_keys SET revoked_ms = :now_ms WHERE team = :team AND revoked_ms IS NU
 -- name: teams.endpoints
 SELECT id FROM endpoints WHERE team = :team AND deleted_ms IS NULL
 
--- What is under way is less than what the team ever sent: each is found among what is in that state, of all teams.
--- COALESCE keeps PostgreSQL from walking over all messages of the team.
+-- What is under way is less than what the team ever sent: each is found among what is in that state, of all teams. A
+-- subquery and no join, which PostgreSQL would begin with the messages.
 -- name: teams.waits
-SELECT s.id FROM submissions s CROSS JOIN messages m
-WHERE s.status IN ('scheduled', 'queued') AND s.expires_ms > 0 AND m.id = s.message AND COALESCE(m.team, m.id) = :team LIMIT 1
+SELECT s.id FROM submissions s WHERE s.status IN ('scheduled', 'queued') AND s.expires_ms > 0
+  AND (SELECT m.team FROM messages m WHERE m.id = s.message) = :team LIMIT 1
 
 -- name: teams.submits
-SELECT s.id FROM submissions s CROSS JOIN messages m
-WHERE s.status = 'submitting' AND m.id = s.message AND COALESCE(m.team, m.id) = :team LIMIT 1
+SELECT s.id FROM submissions s WHERE s.status = 'submitting'
+  AND (SELECT m.team FROM messages m WHERE m.id = s.message) = :team LIMIT 1
 
 -- name: teams.expects
-SELECT s.id FROM submissions s CROSS JOIN messages m
-WHERE s.status IN ('submitted', 'unconfirmed') AND s.n_open > 0 AND m.id = s.message AND COALESCE(m.team, m.id) = :team LIMIT 1
+SELECT s.id FROM submissions s WHERE s.status IN ('submitted', 'unconfirmed') AND s.n_open > 0 AND s.since_ms > 0
+  AND (SELECT m.team FROM messages m WHERE m.id = s.message) = :team LIMIT 1
 
 -- name: quota.used
 SELECT units FROM quota_use WHERE team = :team AND day = :day

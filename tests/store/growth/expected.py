@@ -109,9 +109,9 @@ INDEXES: Final[dict[str, tuple[str, ...]]] = {
     "submissions.untold": ("submissions_untold (since_ms <=)",),
     "submissions.waiting": ("submissions_due (due_ms <=)",),
     "submissions.work": ("messages key (id =)",),
-    "teams.expects": ("messages key (id =)", "submissions_silent ()"),
+    "teams.expects": ("messages key (id =)", "submissions_silent (since_ms >)"),
     "teams.submits": ("messages key (id =)", "submissions_running ()"),
-    "teams.waits": ("messages key (id =)", "submissions_expiring ()"),
+    "teams.waits": ("messages key (id =)", "submissions_expiring (expires_ms >)"),
 }
 
 ADDS: Final = frozenset(
