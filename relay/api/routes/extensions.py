@@ -51,14 +51,19 @@ class ReleaseQuery(NoQuery, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ] = None
 
 
-async def lease_extension(call: Call) -> Answer:
-    """Lease an extension to a team."""
-    wanted, body = await call.json(LeaseInput)
-    request = LeaseRequest(
+def lease_request(wanted: LeaseInput) -> LeaseRequest:
+    """The request in a body."""
+    return LeaseRequest(
         team_id=TeamId(wanted.team_id),
         account_id=None if wanted.account_id is None else AccountId(wanted.account_id),
         extension=wanted.extension,
     )
+
+
+async def lease_extension(call: Call) -> Answer:
+    """Lease an extension to a team."""
+    wanted, body = await call.json(LeaseInput)
+    request = lease_request(wanted)
     use = call.key_use(body)
     with call.services.in_flight.enter(use):
         done = await call.services.extensions_admin.lease(request, call.actor, use, _ENCODER.encode)

@@ -45,6 +45,8 @@ def of_team(db: Db, team: bytes) -> Script[dict[str, Held]]:
 
 def change(db: Db, team: bytes, extension: str, before: Held, after: Held) -> Script[None]:
     """The team's lease of one extension is now ``after``. Raises AlreadyExists when another's holds there."""
+    if before == after:
+        return
     for account_id in before - after:
         yield from db.put("extensions.release", extension=extension, account=_raw(account_id), team=team)
     new = after - before

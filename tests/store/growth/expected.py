@@ -111,7 +111,7 @@ INDEXES: Final[dict[str, tuple[str, ...]]] = {
     "submissions.work": ("messages key (id =)",),
     "teams.expects": ("messages key (id =)", "submissions_silent (since_ms >)"),
     "teams.submits": ("messages key (id =)", "submissions_running ()"),
-    "teams.waits": ("messages key (id =)", "submissions_expiring (expires_ms >)"),
+    "teams.waits": ("messages key (id =)", "submissions_expiring ()"),
 }
 
 ADDS: Final = frozenset(
