@@ -1,5 +1,6 @@
 """Extensions: the digits behind the provider's number that answers go to, leased to one team on each account."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -9,6 +10,7 @@ from relay.domain.ids import AccountId, TeamId
 
 LONGEST: Final = 20
 """Digits of an extension."""
+_LAST_DIGITS: Final = re.compile(rf"[0-9]{{0,{LONGEST}}}\Z")
 USUAL_DIGITS: Final = 4
 """How wide the next free one is, where its account says nothing."""
 
@@ -61,8 +63,10 @@ def follow(held: Held, before: Held, after: Held) -> Held:
 
 
 def ends_of(port: str) -> list[str]:
-    """What may be leased of the number that an answer went to: the extension itself, or the end of the full number."""
-    return [port[-digits:] for digits in range(min(LONGEST, len(port)), 0, -1)]
+    """What may be leased of the number that an answer went to: the extension itself, or the end of the full number.
+    Whatever the provider wrote before the last digits is none of it."""
+    digits = _LAST_DIGITS.findall(port)[0]
+    return [digits[-length:] for length in range(len(digits), 0, -1)]
 
 
 def leads_to(leases: Sequence[Lease], account_id: AccountId) -> Lease | None:

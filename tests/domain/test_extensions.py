@@ -54,7 +54,7 @@ def test_an_answer_goes_to_the_longest_lease_that_holds_on_its_account() -> None
 
 def test_the_ends_of_a_port_are_the_whole_and_all_that_could_be_leased() -> None:
     assert ends_of("8801") == ["8801", "801", "01", "1"]
-    assert (len(ends_of("1" * 25)), ends_of("")) == (20, [])
+    assert (len(ends_of("1" * 25)), ends_of(""), ends_of("8801\0"), ends_of("+86-12")) == (20, [], [], ["12", "2"])
 
 
 def test_the_lowest_free_extension_has_no_leading_zero() -> None:

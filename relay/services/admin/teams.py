@@ -93,8 +93,8 @@ class TeamsAdmin:
                 return view, before.version + 1
 
     async def delete_team(self, team_id: str, version: int | None, actor: Actor) -> None:
-        """The team is gone, with its keys, leases and endpoints. Who was let in a moment ago may still send, for as long
-        as a revoked key is believed elsewhere. Raises NotFound, PreconditionFailed, InUse."""
+        """The team is gone, with its keys, leases and endpoints. Who was let in a moment ago may still send, for as
+        long as a revoked key is believed elsewhere. Raises NotFound, PreconditionFailed, InUse."""
         while True:
             team = await self._found(team_id, version)
             entry = self._auditor.entry(actor, "team.deleted", team.id, {"before": msgspec.to_builtins(view_of(team))})
