@@ -1,6 +1,5 @@
 """What must hold before a handler runs: an acceptable answer, a key with the scope, the team's rate, not draining."""
 
-import math
 from typing import Final
 
 from relay.api.call import Call
@@ -9,7 +8,6 @@ from relay.api.preferences import accepts
 from relay.api.queries import NoQuery
 from relay.domain.errors import Draining, NotAcceptable, RateExceeded, ScopeMissing, Unauthenticated
 from relay.domain.teams import Principal, Scope
-from relay.services.limits import RateState
 
 _DRAIN_AGAIN_S: Final = 2.0
 _JSON: Final = "application/json"
@@ -61,9 +59,6 @@ def _take_rate(call: Call, principal: Principal) -> None:
         return
     try:
         call.exchange.rate = call.services.rates.take(team)
-    except RateExceeded as error:
-        per_s = team.requests_per_s or 1.0
-        call.exchange.rate = RateState(
-            limit=max(1, math.ceil(per_s)), remaining=0, reset_s=error.retry_after_s or 1 / per_s
-        )
+    except RateExceeded:
+        call.exchange.rate = call.services.rates.state(team)
         raise

@@ -38,11 +38,11 @@ def read_wait(header: str | None) -> int | None:
 
 def rate_headers(exchange: Exchange) -> Headers:
     """RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-10): ``q`` requests per ``w`` seconds, ``r``
-    left, ``t`` seconds until there are more."""
-    rate, principal = exchange.rate, exchange.principal
-    if rate is None or principal is None or principal.team is None or not principal.team.requests_per_s:
+    left, ``t`` seconds until there are more. They are those of this replica, which has its part of the team's rate."""
+    rate = exchange.rate
+    if rate is None:
         return []
-    window_s = max(1, math.ceil(rate.limit / principal.team.requests_per_s))
+    window_s = max(1, math.ceil(rate.period_s))
     return [
         (b"ratelimit-policy", b'"requests";q=%d;w=%d' % (rate.limit, window_s)),
         (b"ratelimit", b'"requests";r=%d;t=%d' % (rate.remaining, math.ceil(rate.reset_s))),

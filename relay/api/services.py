@@ -7,6 +7,7 @@ import msgspec
 from relay.ports import Clock, Store
 from relay.services.accept import Accept
 from relay.services.admin.accounts import AccountsAdmin
+from relay.services.admin.extensions import ExtensionsAdmin
 from relay.services.admin.keys import KeysAdmin
 from relay.services.admin.teams import TeamsAdmin
 from relay.services.authenticate import Authenticate
@@ -32,6 +33,7 @@ class ApiServices:
     receive: Receive
     accounts_admin: AccountsAdmin
     teams_admin: TeamsAdmin
+    extensions_admin: ExtensionsAdmin
     keys_admin: KeysAdmin
     erase: Erase
     subscribe: Subscribe

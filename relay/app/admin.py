@@ -3,12 +3,15 @@
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from relay.app.stores import open_store
 from relay.config import Settings
+from relay.domain.ids import EndpointId
 from relay.ports import Store
 from relay.services.accounts import AccountBook
 from relay.services.admin.accounts import AccountsAdmin
+from relay.services.admin.extensions import ExtensionsAdmin
 from relay.services.admin.keys import KeysAdmin
 from relay.services.admin.teams import TeamsAdmin
 from relay.system import SystemClock, SystemEntropy
@@ -21,6 +24,7 @@ class Admin:
     store: Store
     accounts: AccountsAdmin
     teams: TeamsAdmin
+    extensions: ExtensionsAdmin
     keys: KeysAdmin
 
 
@@ -35,6 +39,13 @@ async def open_admin(settings: Settings) -> AsyncIterator[Admin]:
         yield Admin(
             store=store,
             accounts=AccountsAdmin(store, accounts, clock, entropy),
-            teams=TeamsAdmin(store, accounts, clock, entropy),
+            teams=TeamsAdmin(
+                store, accounts, clock, entropy, quota_zone=ZoneInfo(settings.quota_timezone), gone=_nobody_to_tell
+            ),
+            extensions=ExtensionsAdmin(store, accounts, clock, entropy),
             keys=KeysAdmin(store, clock, entropy),
         )
+
+
+def _nobody_to_tell(_: EndpointId) -> None:
+    """A running gateway finds out by itself that an endpoint is gone."""

@@ -25,6 +25,7 @@ from relay.ports import Clock, Entropy, Hints, Poster, Provider, Store
 from relay.services.accept import Accept
 from relay.services.accounts import AccountBook
 from relay.services.admin.accounts import AccountsAdmin
+from relay.services.admin.extensions import ExtensionsAdmin
 from relay.services.admin.keys import KeysAdmin
 from relay.services.admin.teams import TeamsAdmin
 from relay.services.apply import Apply
@@ -188,7 +189,7 @@ class Gateway:
         )
         self.services = ApiServices(
             authenticate=Authenticate(store, clock),
-            rates=TeamRates(clock),
+            rates=TeamRates(clock, members),
             accept=Accept(
                 store,
                 self.accounts,
@@ -206,7 +207,15 @@ class Gateway:
                 apply, self.accounts, self.spool, entropy, store_timeout_s=settings.callback_store_timeout_s
             ),
             accounts_admin=AccountsAdmin(store, self.accounts, clock, entropy),
-            teams_admin=TeamsAdmin(store, self.accounts, clock, entropy),
+            teams_admin=TeamsAdmin(
+                store,
+                self.accounts,
+                clock,
+                entropy,
+                quota_zone=ZoneInfo(settings.quota_timezone),
+                gone=self.deliver.changed,
+            ),
+            extensions_admin=ExtensionsAdmin(store, self.accounts, clock, entropy),
             keys_admin=KeysAdmin(store, clock, entropy),
             erase=Erase(store, clock, entropy),
             subscribe=Subscribe(store, egress, clock, entropy, self.deliver.changed),

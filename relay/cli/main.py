@@ -10,10 +10,12 @@ from relay.cli.demo import demo
 from relay.cli.dev import dev
 from relay.cli.doctor import doctor
 from relay.cli.erase import erase
+from relay.cli.extensions import extensions
 from relay.cli.keys import keys
 from relay.cli.openapi import openapi
 from relay.cli.sandbox import sandbox
 from relay.cli.serve import migrate, serve
+from relay.cli.teams import teams
 from relay.domain.errors import RelayError
 
 
@@ -39,5 +41,5 @@ def relay() -> None:
     """
 
 
-for _command in (serve, migrate, sandbox, keys, erase, openapi, doctor, dev, demo):
+for _command in (serve, migrate, sandbox, teams, extensions, keys, erase, openapi, doctor, dev, demo):
     relay.add_command(_command)

@@ -4,8 +4,10 @@ from typing import Protocol
 
 from relay.domain.accounts import Account, BalanceView
 from relay.domain.audit import AuditEntry, AuditView
-from relay.domain.ids import AccountId
+from relay.domain.extensions import ExtensionView, Held
+from relay.domain.ids import AccountId, EndpointId, TeamId
 from relay.domain.provider import Balance
+from relay.domain.quotas import QuotaDay
 from relay.domain.teams import KeyView, Principal, Team
 from relay.ports.values import Idempotency, NewKey, Page, Replay, Stored
 
@@ -32,16 +34,57 @@ class AccountStore(Protocol):
 
 
 class TeamStore(Protocol):
-    """Teams and their extensions."""
+    """Teams. A team that was deleted is not there any more."""
 
     async def create_team(self, team: Team, *, entry: AuditEntry, idempotency: Idempotency | None) -> Stored | Replay:
         """Store a team. Raises AlreadyExists for a taken name or a taken extension."""
+
+    async def update_team(self, before: Team, after: Team, *, day: QuotaDay, entry: AuditEntry) -> bool:
+        """Store ``after`` with the next version, its leases changed as its extensions and accounts are. With its first
+        quota, what was accepted since ``day`` began counts. False: it is not ``before`` any more, and nothing was done.
+        Raises AlreadyExists as above."""
+
+    async def delete_team(self, team: Team, *, now_ms: int, entry: AuditEntry) -> list[EndpointId] | None:
+        """Delete it as it is in ``team``: its keys are revoked, its extensions free, its endpoints deleted (they are
+        answered); its messages stay for as long as those of others. None: it is not ``team`` any more, and nothing was
+        done. Raises InUse while any of its messages is not final."""
 
     async def team(self, team_id: str) -> Team | None:
         """One team."""
 
     async def teams(self, *, position: str | None, limit: int) -> Page[Team]:
         """Newest first."""
+
+    async def units_used(self, team_id: TeamId, day: QuotaDay, *, counted: bool) -> int:
+        """Units of that day: as counted, for a team with a quota, or else added up of all its messages."""
+
+
+class ExtensionStore(Protocol):
+    """Extensions that teams have leased."""
+
+    async def lease_extension(
+        self, view: ExtensionView, *, entry: AuditEntry, idempotency: Idempotency | None
+    ) -> Stored | Replay:
+        """Lease it on these accounts, too. Raises AlreadyExists when somebody has leased it on one of them."""
+
+    async def release_extension(
+        self, team_id: TeamId, extension: str, account_id: AccountId | None, *, entry: AuditEntry
+    ) -> bool:
+        """Give it back on this account, or wherever the team has it. False: it has not."""
+
+    async def extensions(
+        self,
+        *,
+        team_id: str | None,
+        account_id: AccountId | None,
+        extension: str | None,
+        position: str | None,
+        limit: int,
+    ) -> Page[ExtensionView]:
+        """Those of this team, that hold on this account, of these digits; None: of any. Lowest first, as texts."""
+
+    async def taken_extensions(self, digits: int, held: Held) -> set[str]:
+        """Those of so many digits that are leased on any of these accounts."""
 
 
 class KeyStore(Protocol):

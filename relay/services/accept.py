@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime, time, timedelta, tzinfo
+from datetime import tzinfo
 from typing import Final, Protocol
 
 import msgspec
@@ -20,9 +20,11 @@ from relay.domain.messages import (
     SubmissionWork,
 )
 from relay.domain.numbers import read_mobile
+from relay.domain.quotas import quota_day
 from relay.domain.segments import count_segments
+from relay.domain.signatures import SecondSignature, sign
 from relay.domain.states import RecipientStatus, message_status
-from relay.domain.teams import Principal, Team
+from relay.domain.teams import Principal, RecipientLimit, Team
 from relay.domain.times import DAY_MS, SECOND_MS, instant, instant_or_none
 from relay.ports import Clock, Entropy, Quota, Replay, Store
 from relay.services.accounts import AccountBook
@@ -120,7 +122,7 @@ class Accept:
                     FieldError(pointer=f"/to/{index}", detail=number.reason) for index, number in enumerate(refused)
                 ),
             )
-        text = sign(request.text, team.signature)
+        text = _signed(request.text, team.signature)
         if request.send_at_ms is not None and request.send_at_ms > now_ms + LONGEST_AHEAD_MS:
             raise BodyInvalid(
                 "The message would be sent too late.",
@@ -192,7 +194,7 @@ class Accept:
                 claim=claim,
                 lease_until_ms=lease_until_ms,
                 quota=self._quota(team, draft),
-                limit=team.recipient_limits.get(draft.category),
+                limit=_limit(team, draft),
                 idempotency=None if use is None else use.answered(_ACCEPTED_STATUS, answer, draft.created_ms),
             )
             stored = not isinstance(outcome, Replay)
@@ -216,24 +218,23 @@ class Accept:
             return None
         if draft.units > most:
             raise QuotaTooSmall(f"The team's quota is {most} units a day; this message needs {draft.units}.")
-        now = instant(draft.created_ms).astimezone(self._quota_zone)
-        tomorrow = datetime.combine(now.date() + timedelta(days=1), time(), self._quota_zone)
-        return Quota(day=now.date().isoformat(), units=most, ends_in_s=(tomorrow - now).total_seconds())
+        day = quota_day(draft.created_ms, self._quota_zone)
+        return Quota(day=day.name, units=most, ends_in_s=(day.ends_ms - draft.created_ms) / SECOND_MS)
 
 
-def sign(text: str, signature: str | None) -> str:
-    """The text as it goes upstream: with the team's signature in front, unless it is there already.
+def _limit(team: Team, draft: MessageDraft) -> RecipientLimit | None:
+    limit = team.limits.get(draft.category)
+    return limit if limit is not None and limit.spans_ms else None
 
-    Raises BodyInvalid when the text begins with somebody else's signature. ``signature`` includes its brackets.
-    """
-    if signature is None or text.startswith(signature):
-        return text
-    if text.startswith("【") and "】" in text:
+
+def _signed(text: str, signature: str | None) -> str:
+    try:
+        return sign(text, signature)
+    except SecondSignature as exc:
         raise BodyInvalid(
-            "The text carries another signature than the team's.",
-            errors=(FieldError(pointer="/text", detail=f"must begin with {signature}, or with no signature at all"),),
-        )
-    return signature + text
+            "The text carries a signature beside the team's.",
+            errors=(FieldError(pointer="/text", detail=str(exc)),),
+        ) from exc
 
 
 def _read_numbers(to: list[str]) -> tuple[list[int], list[RefusedNumber]]:

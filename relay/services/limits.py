@@ -9,14 +9,16 @@ from relay.domain.errors import RateExceeded
 from relay.domain.ids import TeamId
 from relay.domain.teams import Team
 from relay.ports import Clock
+from relay.services.membership import Members
 
 MOST_REMEMBERED: Final = 10_000
 
 
 class RateState(msgspec.Struct, frozen=True, kw_only=True):
-    """``limit`` requests per window, ``remaining`` of them, all of them again in ``reset_s``."""
+    """``limit`` requests in ``period_s``, ``remaining`` of them, all of them again in ``reset_s``."""
 
     limit: int
+    period_s: float
     remaining: int
     reset_s: float
 
@@ -98,10 +100,17 @@ class Window:
 
 
 class TeamRates:
-    """Requests per second of each team, in this process: it protects the process, whatever its replicas serve."""
+    """Requests per second of each team, in this process: its part of what all replicas allow together.
 
-    def __init__(self, clock: Clock) -> None:
+    Decision: of a rate that gives every replica a start in its period, each has its exact share, so that together they
+    never exceed it. Of a lower rate each has one start in a longer period, which keeps to it on the average: a share of
+    none would shut out whoever is connected to that replica. So would one that has no share yet, or none any more while
+    the store is slow: it counts itself among the replicas that it knows, for the seconds that this takes.
+    """
+
+    def __init__(self, clock: Clock, members: Members) -> None:
         self._clock = clock
+        self._members = members
         self._windows: dict[TeamId, tuple[float, Window]] = {}
 
     def take(self, team: Team) -> RateState | None:
@@ -110,11 +119,39 @@ class TeamRates:
         if per_s is None:
             return None
         now_s = self._clock.monotonic_s()
-        known = self._windows.get(team.id)
-        if known is None or known[0] != per_s:
-            known = (per_s, Window(per_s))
-            self._windows[team.id] = known
-        window = known[1]
+        window = self._window(team.id, per_s)
         if not window.take(now_s):
-            raise RateExceeded(f"The team may make {per_s:g} requests per second.", retry_after_s=window.wait_s(now_s))
-        return RateState(limit=window.most, remaining=window.most - window.used(now_s), reset_s=window.reset_s(now_s))
+            raise RateExceeded(
+                f"The team may make {per_s:g} requests per second, on all replicas together.",
+                retry_after_s=window.wait_s(now_s),
+            )
+        return _state(window, now_s)
+
+    def state(self, team: Team) -> RateState | None:
+        """The same without counting a request."""
+        per_s = team.requests_per_s
+        return None if per_s is None else _state(self._window(team.id, per_s), self._clock.monotonic_s())
+
+    def _window(self, team_id: TeamId, per_s: float) -> Window:
+        replicas = max(1, self._members.replicas)
+        whole = Window.starts(per_s)
+        own = per_s if whole >= replicas else per_s / replicas
+        known = self._windows.get(team_id)
+        if known is None or known[0] != own:
+            known = (own, Window(own))
+            self._windows[team_id] = known
+        window = known[1]
+        if whole >= replicas:
+            most = self._members.share(team_id, whole) or whole // replicas
+            if most != window.most:
+                window.allot(most, self._members.steady_since_s())
+        return window
+
+
+def _state(window: Window, now_s: float) -> RateState:
+    return RateState(
+        limit=window.most,
+        period_s=window.period_s,
+        remaining=max(0, window.most - window.used(now_s)),
+        reset_s=window.reset_s(now_s),
+    )

@@ -51,6 +51,10 @@ class Members(Protocol):
     def shared(self) -> bool:
         """Whether other processes may use the same limits."""
 
+    @property
+    def replicas(self) -> int:
+        """How many live, this one included; 0 when that is not known any more."""
+
     def claim(self) -> bytes:
         """A new claim, good for work that this process takes now."""
 
@@ -74,6 +78,7 @@ class Alone:
     """The one process of an embedded database: everything is its own, and nobody is asked."""
 
     shared = False
+    replicas = 1
 
     def __init__(self, entropy: Entropy) -> None:
         self._entropy = entropy

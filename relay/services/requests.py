@@ -72,6 +72,37 @@ class TeamRequest(msgspec.Struct, frozen=True, kw_only=True):
     dedupe_window_s: int = 0
 
 
+class LimitPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Change a limit per number; what is left out stays."""
+
+    per_minute: int | msgspec.UnsetType | None = msgspec.UNSET
+    per_hour: int | msgspec.UnsetType | None = msgspec.UNSET
+    per_day: int | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class TeamPatch(msgspec.Struct, frozen=True, kw_only=True):
+    """Change a team; what is left out stays. Lists are replaced as a whole; ``recipient_limits`` are merged, and None
+    for a category takes back what the team said of it."""
+
+    name: str | msgspec.UnsetType = msgspec.UNSET
+    signature: str | msgspec.UnsetType | None = msgspec.UNSET
+    accounts: list[AccountId] | msgspec.UnsetType = msgspec.UNSET
+    extensions: list[str] | msgspec.UnsetType = msgspec.UNSET
+    quota_units_per_day: int | msgspec.UnsetType | None = msgspec.UNSET
+    requests_per_s: float | msgspec.UnsetType | None = msgspec.UNSET
+    recipient_limits: dict[Category, LimitPatch | None] | msgspec.UnsetType = msgspec.UNSET
+    account_policy: AccountPolicy | msgspec.UnsetType = msgspec.UNSET
+    dedupe_window_s: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class LeaseRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Lease an extension to a team: the lowest free one (None), on all its accounts (None)."""
+
+    team_id: TeamId
+    account_id: AccountId | None = None
+    extension: str | None = None
+
+
 class KeyRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Create an API key. ``team_id`` None only with the scope ``admin``."""
 

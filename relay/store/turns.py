@@ -20,6 +20,8 @@ _ACCEPT: Final = 1
 CLAIM: Final = Turn(alone=True)
 ALONE: Final = Turn(alone=True)
 """It looks at rows of everybody, or others wait for the rows that it has: then for it alone, not for its neighbours."""
+TEAMS: Final = Turn(locks=("teams",))
+"""Names of teams and leases of extensions: what is free when it is looked at must be free when it is taken."""
 
 
 def accept(draft: MessageDraft, *, limited: bool, quota: Quota | None, idempotency: Idempotency | None) -> Turn:
@@ -34,6 +36,11 @@ def accept(draft: MessageDraft, *, limited: bool, quota: Quota | None, idempoten
     if idempotency is not None:
         locks.append(f"key:{idempotency.scope}:{idempotency.key}")
     return Turn(place=_ACCEPT, order=draft.team_id, locks=tuple(locks), weight=draft.to_count + 4)
+
+
+def update_team(team_id: TeamId) -> Turn:
+    """A quota that is set during the day counts what was accepted before."""
+    return Turn(locks=(*TEAMS.locks, _quota(team_id)))
 
 
 def finish_submission(work: SubmissionWork, outcome: SendOutcome) -> Turn:

@@ -15,7 +15,7 @@ from relay.api.services import ApiServices, ApiSettings
 from relay.domain.accounts import SANDBOX_URL
 from relay.domain.audit import COMMAND
 from relay.domain.errors import SpoolUnavailable
-from relay.domain.ids import KeyId, TeamId
+from relay.domain.ids import EndpointId, KeyId, TeamId
 from relay.domain.messages import SubmissionWork
 from relay.domain.provider import RawBody, Reading
 from relay.domain.teams import TEAM_SCOPES, KeyView, Mode, Scope, hash_secret, write_key
@@ -24,6 +24,7 @@ from relay.ports import Idempotency, NewKey, PendingRaw, Provider
 from relay.services.accept import Accept
 from relay.services.accounts import AccountBook
 from relay.services.admin.accounts import AccountsAdmin
+from relay.services.admin.extensions import ExtensionsAdmin
 from relay.services.admin.keys import KeysAdmin
 from relay.services.admin.teams import TeamsAdmin
 from relay.services.apply import Apply
@@ -51,6 +52,7 @@ from relay.telemetry.metrics import Metrics
 from relay.webhooks.egress import EgressPolicy
 from tests.store.builders import entry
 
+CHINA = timezone(timedelta(hours=8))
 NOW_MS = 1_795_000_000_000
 
 
@@ -148,13 +150,14 @@ class Gateway:
         self.provider = SilentProvider()
         self.submissions = Submissions()
         self.metrics = Metrics()
+        self.gone: list[EndpointId] = []
         store, clock, entropy = self.store, self.clock, self.entropy
         provider = cast(Provider, self.provider)
         members = Alone(entropy)
         egress = EgressPolicy(allow_loopback=False)
         self.services = ApiServices(
             authenticate=Authenticate(store, clock),
-            rates=TeamRates(clock),
+            rates=TeamRates(clock, members),
             accept=Accept(
                 store,
                 self.accounts,
@@ -165,14 +168,15 @@ class Gateway:
                 entropy,
                 lease_s=60.0,
                 ttl_s=86_400.0,
-                quota_zone=timezone(timedelta(hours=8)),
+                quota_zone=CHINA,
             ),
             wait=Wait(store, clock),
             receive=Receive(
                 Apply(store, provider, lambda _: None), self.accounts, FullSpool(), entropy, store_timeout_s=5.0
             ),
             accounts_admin=AccountsAdmin(store, self.accounts, clock, entropy),
-            teams_admin=TeamsAdmin(store, self.accounts, clock, entropy),
+            teams_admin=TeamsAdmin(store, self.accounts, clock, entropy, quota_zone=CHINA, gone=self.gone.append),
+            extensions_admin=ExtensionsAdmin(store, self.accounts, clock, entropy),
             keys_admin=KeysAdmin(store, clock, entropy),
             erase=Erase(store, clock, entropy),
             subscribe=Subscribe(store, egress, clock, entropy, lambda _: None),

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import math
+import time
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -163,3 +165,21 @@ def silence(world: World) -> None:
     for task in world.gateway._supervisor._tasks:
         if task.get_name() == "relay-beats":
             task.cancel()
+
+
+async def test_a_teams_rate_is_kept_by_both_together_and_the_headers_tell_of_the_share(worlds: OpenWorld) -> None:
+    async with street(worlds) as (one, two):
+        _, here = await one.add_team("hasty", requests_per_s=0.01)
+        _, fast = await one.add_team("fast", requests_per_s=5)
+        there = two.keep(two.client(one.secrets["live key of hasty"]))
+        beside = two.keep(two.client(one.secrets["live key of fast"]))
+
+        began_s = time.monotonic()
+        answers = await asyncio.gather(*(client.get("/v1/messages") for client in [fast, beside] * 10))
+        took_s = time.monotonic() - began_s
+        slow = [(await client.get("/v1/messages")).status_code for client in (here, there, here, there)]
+
+        assert sum(answer.status_code == 200 for answer in answers) <= 5 * math.ceil(took_s)
+        policies = {answer.headers["ratelimit-policy"] for answer in answers}
+        assert policies <= {'"requests";q=2;w=1', '"requests";q=3;w=1'}
+        assert slow == [200, 200, 429, 429]

@@ -1,19 +1,16 @@
 """A team sees only its own; a test key reaches only the sandbox."""
 
 import contextlib
-import re
 import sqlite3
-from typing import Any
 
 import httpx
 import pytest
 
-from relay.api.operations import Operation
-from relay.api.table import OPERATIONS
 from relay.provider.sandbox import Sandbox, SandboxServer, SandboxSettings
+from relay.services.authenticate import FRESH_S
+from tests.flow.clocks import MovableClock
 from tests.flow.conftest import OpenWorld
-from tests.flow.hooks import Reply
-from tests.flow.world import Limits, World, add_embedded_sandbox, until
+from tests.flow.world import Limits, World, add_embedded_sandbox
 
 MOBILE = "13800131234"
 RING = "k1:QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE="
@@ -61,86 +58,24 @@ async def _disable_every_real_account(world: World) -> None:
     await world.gateway.accounts.refresh()
 
 
-TEAM_OPERATIONS = [operation for operation in OPERATIONS if operation.scope not in (None, "admin")]
-BY_ID = [operation for operation in TEAM_OPERATIONS if "{" in operation.path]
-LISTS = [operation for operation in TEAM_OPERATIONS if operation.method == "GET" and "{" not in operation.path]
-PROBES: dict[str, str] = {
-    "message_id": "SELECT hex(id) FROM messages",
-    "inbound_id": "SELECT hex(id) FROM inbound",
-    "event_id": "SELECT hex(id) FROM events",
-    "endpoint_id": "SELECT hex(id) FROM endpoints",
-    "delivery_id": "SELECT hex(id) FROM deliveries UNION ALL SELECT hex(id) FROM delivery_history",
-}
-PREFIXES = {"message_id": "msg_", "inbound_id": "in_", "event_id": "evt_", "endpoint_id": "ep_", "delivery_id": "dlv_"}
+async def test_a_code_goes_to_one_number_once_a_minute_unless_the_team_says_otherwise(worlds: OpenWorld) -> None:
+    clock = MovableClock()
+    async with worlds(clock=clock) as world:
 
+        async def send(to: str = MOBILE, category: str = "otp") -> httpx.Response:
+            return await world.api.post("/v1/messages", json={"to": to, "text": "code 1", "category": category})
 
-async def _live_through_everything(world: World) -> dict[str, list[str]]:
-    """One of everything that a team can own; the ids by parameter."""
-    await world.add_endpoint("/hook")
-    await world.add_endpoint("/failing", event_types=["message.submitted"])
-    world.hooks.script("/failing", Reply(status=500))
-    message = await world.send(MOBILE)
-    await world.message_when(message["id"], "delivered")
-    await world.answer_back(MOBILE, "收到", "101")
-    await world.hooks_when("/hook", 3)
-    await until(lambda: len(world.rows("SELECT 1 FROM attempts")) == 4)
-    return {name: [PREFIXES[name] + row[0].lower() for row in world.rows(sql)] for name, sql in PROBES.items()}
+        first, second, third = await send(), await send(), await send("13800131235")
+        assert [first.status_code, second.status_code, third.status_code] == [202, 429, 202]
+        assert second.json()["code"] == "recipient_limit_exceeded"
+        assert 1 <= int(second.headers["retry-after"]) <= 60
+        assert (await send(category="notice")).status_code == 202
 
+        none = {"per_minute": None, "per_hour": None, "per_day": None}
+        await world.admin.patch(f"/v1/admin/teams/{world.team['id']}", json={"recipient_limits": {"otp": none}})
+        clock.move(FRESH_S + 0.001)
 
-def _path(operation: Operation, ids: dict[str, list[str]]) -> list[str]:
-    (name,) = re.findall(r"{(\w+)}", operation.path)
-    assert ids[name], name
-    return [operation.path.replace(f"{{{name}}}", found) for found in ids[name]]
-
-
-async def _ask(client: httpx.AsyncClient, operation: Operation, path: str) -> httpx.Response:
-    body: Any = next(iter(operation.body_examples.values()), None)
-    return await client.request(operation.method, path, json=body)
-
-
-async def test_no_operation_shows_or_changes_what_belongs_to_another_team(world: World) -> None:
-    ids = await _live_through_everything(world)
-    _, stranger = await world.add_team("strangers")
-
-    for operation in BY_ID:
-        for path in _path(operation, ids):
-            assert (await _ask(stranger, operation, path)).status_code == 404, (operation.id, path)
-    for operation in LISTS:
-        if operation.id == "getBalance":
-            continue  # balances are of accounts, which teams share
-        answer = await stranger.get(operation.path)
-        assert (answer.status_code, answer.json()["data"]) == (200, []), operation.id
-    for operation in sorted(BY_ID, key=lambda operation: operation.method == "DELETE"):
-        for path in _path(operation, ids):
-            assert (await _ask(world.api, operation, path)).status_code in (200, 204), (operation.id, path)
-
-
-async def test_filters_by_the_ids_of_another_team_find_nothing(world: World) -> None:
-    ids = await _live_through_everything(world)
-    _, stranger = await world.add_team("strangers")
-
-    for query in (
-        {"endpoint_id": ids["endpoint_id"][0]},
-        {"event_id": ids["event_id"][0]},
-    ):
-        assert (await stranger.get("/v1/deliveries", params=query)).json()["data"] == []
-        assert (await world.api.get("/v1/deliveries", params=query)).json()["data"] != []
-    assert (await stranger.get("/v1/messages", params={"to": MOBILE})).json()["data"] == []
-
-
-async def test_a_cursor_of_one_team_shows_another_nothing_of_it(world: World) -> None:
-    await _live_through_everything(world)
-    _, stranger = await world.add_team("strangers")
-    page = (await world.api.get("/v1/events", params={"limit": 1})).json()
-
-    answer = await stranger.get("/v1/events", params={"cursor": page["next_cursor"]})
-
-    assert answer.json()["data"] == []
-
-
-async def test_every_operation_of_a_team_is_walked() -> None:
-    assert {name for operation in BY_ID for name in re.findall(r"{(\w+)}", operation.path)} == set(PROBES)
-    assert all(len(re.findall(r"{(\w+)}", operation.path)) == 1 for operation in BY_ID)
+        assert [(await send()).status_code for _ in range(2)] == [202, 202]
 
 
 async def test_a_team_names_the_accounts_that_it_uses_in_order_of_preference(worlds: OpenWorld) -> None:

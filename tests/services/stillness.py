@@ -56,6 +56,7 @@ class Among:
     shared = True
 
     def __init__(self) -> None:
+        self.replicas = 1
         self.leading = True
         self.owning = True
         self.part: Callable[[int], int] = lambda limit: limit

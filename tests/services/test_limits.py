@@ -1,10 +1,13 @@
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.domain.errors import RateExceeded
+from relay.domain.teams import Team
 from relay.services.limits import RateState, TeamRates, Window
-from tests.services.stillness import StillClock, team_of
+from tests.services.stillness import Among, StillClock, team_of
 
 rates = st.one_of(st.integers(1, 50).map(float), st.floats(0.05, 50))
 pauses = st.lists(st.floats(0, 3), max_size=200)
@@ -132,27 +135,74 @@ def test_two_that_hand_parts_of_a_rate_to_each_other_keep_it_together(
 
 
 def test_a_team_without_a_limit_is_not_counted() -> None:
-    assert TeamRates(StillClock()).take(team_of()) is None
+    assert TeamRates(StillClock(), Among()).take(team_of()) is None
 
 
 def test_a_team_over_its_rate_is_told_when_to_come_back() -> None:
     clock = StillClock()
-    rates, team = TeamRates(clock), team_of(requests_per_s=2)
+    rates, team = TeamRates(clock, Among()), team_of(requests_per_s=2)
 
-    assert rates.take(team) == RateState(limit=2, remaining=1, reset_s=1.0)
+    assert rates.take(team) == RateState(limit=2, period_s=1.0, remaining=1, reset_s=1.0)
     clock.move(0.25)
-    assert rates.take(team) == RateState(limit=2, remaining=0, reset_s=1.0)
+    assert rates.take(team) == RateState(limit=2, period_s=1.0, remaining=0, reset_s=1.0)
     with pytest.raises(RateExceeded) as refused:
         rates.take(team)
     assert refused.value.retry_after_s == pytest.approx(0.75)
     clock.move(0.75)
-    assert rates.take(team) == RateState(limit=2, remaining=0, reset_s=1.0)
+    assert rates.take(team) == RateState(limit=2, period_s=1.0, remaining=0, reset_s=1.0)
 
 
 def test_a_changed_rate_counts_at_once() -> None:
-    rates = TeamRates(StillClock())
+    rates = TeamRates(StillClock(), Among())
     assert rates.take(team_of(requests_per_s=1)) is not None
     with pytest.raises(RateExceeded):
         rates.take(team_of(requests_per_s=1))
 
     assert rates.take(team_of(requests_per_s=5)) is not None
+
+
+def _granted(rates: list[TeamRates], team: Team, number: int) -> list[int]:
+    """How many of so many requests at once each of these replicas lets through."""
+    granted = []
+    for one in rates:
+        granted.append(0)
+        for _ in range(number):
+            with contextlib.suppress(RateExceeded):
+                one.take(team)
+                granted[-1] += 1
+    return granted
+
+
+def _among(replicas: int, part: int) -> Among:
+    among = Among()
+    among.replicas, among.part = replicas, lambda _limit: part
+    return among
+
+
+def test_replicas_divide_the_rate_of_a_team_exactly() -> None:
+    clock, team = StillClock(), team_of(requests_per_s=5)
+    rates = [TeamRates(clock, _among(2, part)) for part in (3, 2)]
+
+    assert _granted(rates, team, 9) == [3, 2]
+    clock.move(0.999)
+    assert _granted(rates, team, 9) == [0, 0]
+    assert [(state.limit, state.remaining) for one in rates if (state := one.state(team))] == [(3, 0), (2, 0)]
+    clock.move(0.001)
+    assert _granted(rates, team, 9) == [3, 2]
+
+
+def test_a_rate_too_low_for_all_replicas_is_kept_on_the_average_by_each() -> None:
+    clock = StillClock()
+    rates, team = TeamRates(clock, _among(4, 0)), team_of(requests_per_s=2)
+
+    granted = 0
+    for _ in range(100):
+        granted += _granted([rates], team, 1)[0]
+        clock.move(0.1)
+
+    # Half a request per second, for ten seconds.
+    assert granted == 5
+
+
+def test_a_replica_without_a_share_yet_counts_itself_among_those_that_it_knows() -> None:
+    assert _granted([TeamRates(StillClock(), _among(3, 0))], team_of(requests_per_s=9), 9) == [3]

@@ -100,13 +100,15 @@ def test_a_value_is_bound_by_its_name_and_none_may_be_missing_or_left_over() -> 
 # Why a query may walk over more than it returns.
 MAY_SCAN: Final = {
     "submissions.waiting": "a metric: walks the waiting rows only, and stops at 10,000 of them",
+    "teams.waits": "a team is to be deleted: walks what waits",
+    "teams.expects": "a team is to be deleted: walks what has no report yet",
     "deliveries.waiting": "a metric: walks what nobody has leased, and stops at 10,000 due ones",
 }
 MAY_SORT: Final = {
     "erase.recipients": "what was sent to one number",
     "deliveries.held": "what is leased, when a replica has just joined",
     "submissions.held": "what is being sent, when a replica has just joined",
-    "extensions.suffix_owner": "a handful of leased extensions",
+    "extensions.list": "leased extensions",
     "messages.last_of_team_to": "what was sent to one number in three days",
     "messages.last_to": "what was sent to one number in three days",
     "messages.sent_to": "what was ever sent to one number",

@@ -1,23 +1,26 @@
 """Accepting a message: idempotency, quota, message, submissions and recipients in one transaction."""
 
 from collections import Counter
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from relay.domain.errors import BodyInvalid, FieldError, QuotaExceeded, RecipientLimitExceeded, Refusal
-from relay.domain.ids import first_id, raw_bytes
+from relay.domain.extensions import Lease, leads_to
+from relay.domain.ids import AccountId, first_id, id_ms, raw_bytes
 from relay.domain.messages import MessageDraft
 from relay.domain.states import PRIORITY
 from relay.domain.teams import RecipientLimit
-from relay.domain.times import DAY_MS, HOUR_MS, MINUTE_MS
+from relay.domain.times import SECOND_MS
 from relay.ports import Idempotency, Quota, Replay, Stored
 from relay.store.script import Db, Script
+from relay.store.scripts import extensions
 from relay.store.scripts import idempotency as keys
 from relay.store.scripts.spans import spans
 from relay.store.sealing import KeyRing
 
 _encode = msgspec.json.encode
+_ACCOUNT_IDS: Final = msgspec.json.Decoder(tuple[AccountId, ...])
 
 
 def accept(
@@ -74,7 +77,7 @@ def accept(
 def _check(db: Db, team: bytes, draft: MessageDraft, quota: Quota | None, limit: RecipientLimit | None) -> Script[None]:
     """Raises what the message is refused for; nothing was written then. Reserves the quota, last."""
     if draft.extension is not None:
-        yield from _check_extension(db, team, draft.extension)
+        yield from _check_extension(db, team, draft, draft.extension)
     if limit is not None:
         yield from _check_limit(db, team, draft, limit)
     if quota is not None:
@@ -123,43 +126,54 @@ def _insert_submissions(db: Db, draft: MessageDraft, message: bytes, claim: byte
         yield from db.many("recipients.insert", [(key, mobile) for mobile in sorted(submission.mobiles)])
 
 
-def _check_extension(db: Db, team: bytes, extension: str) -> Script[None]:
-    """Answers go to whoever has leased the extension, or the longest end of it: it must not be another team."""
-    owner = yield from db.row("extensions.owner", extension=extension)
-    if owner is None:
-        owner = yield from db.row("extensions.suffix_owner", port=extension)
-    if owner is not None and bytes(owner[0]) != team:
-        raise BodyInvalid(
-            "The extension belongs to another team.",
-            errors=(FieldError(pointer="/extension", detail="is leased to another team, or ends in one that is"),),
-        )
+def _check_extension(db: Db, team: bytes, draft: MessageDraft, extension: str) -> Script[None]:
+    """Answers go to whoever has leased the extension, or the longest end of it: it must not be another team.
+
+    Decision: on no account that the team may use, whichever takes the message in the end. The answer does not say who
+    has it; that somebody has cannot be hidden from who may send with what nobody has leased.
+    """
+    leases = yield from extensions.leading(db, extension)
+    usable = {submission.account_id for submission in draft.submissions}
+    if leases:
+        usable |= yield from _accounts_of(db, team, leases)
+    for account_id in usable:
+        lease = leads_to(leases, account_id)
+        if lease is not None and lease.team_id != draft.team_id:
+            raise BodyInvalid(
+                "The extension is not the team's.",
+                errors=(FieldError(pointer="/extension", detail="is not one that answers to this team come to"),),
+            )
+
+
+def _accounts_of(db: Db, team: bytes, leases: list[Lease]) -> Script[set[AccountId]]:
+    """Those that the team names; of a team that may use all, those where the extension is somebody's."""
+    row = yield from db.row("teams.accounts", id=team)
+    named = () if row is None else _ACCOUNT_IDS.decode(row[0])
+    return set(named) or {lease.account_id for lease in leases if lease.account_id is not None}
 
 
 def _check_limit(db: Db, team: bytes, draft: MessageDraft, limit: RecipientLimit) -> Script[None]:
-    windows = [
-        (most, span)
-        for most, span in ((limit.per_minute, MINUTE_MS), (limit.per_hour, HOUR_MS), (limit.per_day, DAY_MS))
-        if most is not None
-    ]
-    if not windows:
+    if not limit.spans_ms:
         return
-    longest = max(span for _, span in windows)
-    within = spans(draft.created_ms - longest, draft.created_ms)
+    now_ms = draft.created_ms
+    since_ms = now_ms - max(span_ms for _, span_ms in limit.spans_ms)
+    within = spans(since_ms, now_ms)
     for submission in draft.submissions:
         for mobile in submission.mobiles:
             rows = yield from db.rows(
                 "recipients.recent_sends",
                 spans=within,
                 mobile=mobile,
-                since_id=first_id(draft.created_ms - longest),
+                since_id=first_id(since_ms),
                 team=team,
                 category=draft.category,
             )
-            times = [int.from_bytes(row[0][:6]) for row in rows]
-            for most, span in windows:
-                if sum(at > draft.created_ms - span for at in times) >= most:
+            newest_first = sorted((id_ms(row[0]) for row in rows), reverse=True)
+            for most, span_ms in limit.spans_ms:
+                # With the last of the newest `most` gone from the window there is room for one.
+                if len(newest_first) >= most and newest_first[most - 1] > now_ms - span_ms:
                     raise RecipientLimitExceeded(
                         f"A number of this message has already got {most} of category {draft.category} "
-                        f"in the last {span // 1000} s.",
-                        retry_after_s=span / 1000,
+                        f"in the last {span_ms // SECOND_MS} s.",
+                        retry_after_s=(newest_first[most - 1] + span_ms - now_ms) / SECOND_MS,
                     )

@@ -7,14 +7,16 @@ from typing import Final
 import msgspec
 
 from relay.domain.events import InboundReceived
+from relay.domain.extensions import leads_to
 from relay.domain.ids import AccountId, InboundId, MessageId, RawId, first_id, raw_bytes
 from relay.domain.numbers import Mask, mask_of
 from relay.domain.provider import InboundRow, RawBody, Reading
 from relay.domain.times import HOUR_MS, instant, instant_or_none
 from relay.ports import ReceivedBody
-from relay.store.script import Db, Row, Script
+from relay.store.script import Db, Script
 from relay.store.scripts import raw as raws
 from relay.store.scripts.emit import Effects, emit
+from relay.store.scripts.extensions import leading
 from relay.store.scripts.reports import effects_of
 from relay.store.scripts.spans import spans
 
@@ -95,18 +97,20 @@ def _match(db: Db, account: bytes, raw: RawBody, row: InboundRow) -> Script[_Mat
         "since_id": first_id(raw.received_ms - LAST_SENDER_MS),
     }
     if row.extension is not None:
-        owner: Row | None = yield from db.row("extensions.owner", extension=row.extension)
-        if owner is not None:
-            message = yield from _last_message(db, row, bytes(owner[0]), sent)
-            return _Match(team=bytes(owner[0]), matched_by="extension", extension=row.extension, message=message)
-        owner = yield from db.row("extensions.suffix_owner", port=row.extension)
-        if owner is not None:
-            message = yield from _last_message(db, row, bytes(owner[0]), sent)
-            return _Match(team=bytes(owner[0]), matched_by="suffix", extension=owner[1], message=message)
+        lease = leads_to((yield from leading(db, row.extension)), AccountId("acct_" + account.hex()))
+        if lease is not None:
+            team, whole = raw_bytes(lease.team_id), lease.extension == row.extension
+            return _Match(
+                team=team,
+                matched_by="extension" if whole else "suffix",
+                extension=lease.extension,
+                message=(yield from _last_message(db, row, team, sent)),
+            )
     if row.mobile is None:
         return None
     last = yield from db.row("messages.last_to", mobile=row.mobile, account=account, **sent)
-    if last is None:
+    if last is None or (yield from db.row("teams.find", id=last[1])) is None:
+        # Nobody would see what is given to a team that was deleted.
         return None
     return _Match(team=bytes(last[1]), matched_by="last_sender", extension=row.extension, message=bytes(last[0]))
 

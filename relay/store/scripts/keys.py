@@ -82,6 +82,9 @@ def find_principal(db: Db, key_hash: bytes) -> Script[Principal | None]:
     if row is None or row[5] is not None:
         return None
     owner = None if row[1] is None else (yield from team(db, row[1]))
+    if owner is None and row[1] is not None:
+        # Of a team that was deleted while the key was made; without a team it would be the platform's.
+        return None
     return Principal(
         key_id=KeyId("key_" + bytes(row[0]).hex()),
         team=owner,

@@ -73,15 +73,6 @@ UPDATE inbound_seen SET paired = 1 WHERE id = :id
 INSERT INTO inbound_seen (account, digest, mobile, source, paired, received_ms)
 VALUES (:account, :digest, :mobile, :source, 0, :received_ms)
 
--- name: extensions.owner
-SELECT team FROM team_extensions WHERE extension = :extension
-
--- The longest leased extension that the full port ends in.
--- name: extensions.suffix_owner
-SELECT team, extension FROM team_extensions
-WHERE LENGTH(extension) < LENGTH(:port) AND SUBSTR(:port, LENGTH(:port) - LENGTH(extension) + 1) = extension
-ORDER BY LENGTH(extension) DESC LIMIT 1
-
 -- name: messages.last_to
 SELECT m.id, m.team FROM recipients r
 JOIN submissions s ON s.id = r.submission

@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.domain.ids import TeamId
+from relay.domain.ids import AccountId, TeamId
 from relay.domain.messages import InboundView
 from relay.domain.provider import BodySource, InboundRow
 from relay.domain.teams import Team
@@ -16,8 +16,8 @@ MOBILE = mobiles(1)[0]
 OCCURRED_MS = NOW_MS - 2 * SECOND_MS
 
 
-async def _team(world: World, *extensions: str) -> Team:
-    team = builders.team(extensions=extensions)
+async def _team(world: World, *extensions: str, accounts: tuple[AccountId, ...] = ()) -> Team:
+    team = builders.team(extensions=extensions, accounts=accounts)
     await world.store.create_team(team, entry=entry(), idempotency=None)
     return team
 
@@ -75,6 +75,37 @@ async def test_a_whole_extension_goes_before_a_suffix(world: World) -> None:
     await world.hear(inbound(MOBILE, extension="8801"))
     assert [view.matched_by for view in await _heard(world, exact.id)] == ["extension"]
     assert await _heard(world, suffix.id) == []
+
+
+async def test_a_lease_holds_on_its_accounts_alone(world: World) -> None:
+    other = builders.account().id
+    here = await _team(world, "8801", accounts=(world.account.id,))
+    there = await _team(world, "8801", accounts=(other,))
+    everywhere = await _team(world, "01")
+    for extension, account_id in (("8801", None), ("8801", other), ("8801", builders.account().id), ("68801", other)):
+        await world.hear(inbound(MOBILE, extension=extension), account_id=account_id)
+    found = {
+        team.name: [(view.matched_by, view.to_extension) for view in await _heard(world, team.id)]
+        for team in (here, there, everywhere)
+    }
+    assert found == {
+        here.name: [("extension", "8801")],
+        there.name: [("suffix", "8801"), ("extension", "8801")],
+        everywhere.name: [("suffix", "01")],
+    }
+
+
+async def test_answers_to_a_released_extension_go_to_the_last_sender_or_to_nobody(world: World) -> None:
+    team = await _team(world, "8801")
+    await world.store.release_extension(team.id, "8801", None, entry=entry())
+    sent = await world.accept([MOBILE])
+    assert await world.hear(inbound(MOBILE, "one", extension="8801")) == {"matched": 1}
+    assert [view.message_id for view in await _heard(world, world.team.id)] == [sent.id]
+    await world.finish(builders.work_of(sent), builders.REFUSED)
+    await world.accept([MOBILE], team_id=team.id, status="submitting")
+    assert await world.hear(inbound(MOBILE, "two", extension="8801")) == {"matched": 1}
+    assert [view.text for view in await _heard(world, team.id)] == ["two"]
+    assert await world.hear(inbound(MOBILE + 1, "three", extension="8801")) == {"orphaned": 1}
 
 
 @pytest.mark.parametrize("extension", [None, "99"])

@@ -6,11 +6,16 @@ from collections.abc import Awaitable, Callable
 import msgspec
 import pytest
 
+from relay.domain.extensions import ExtensionView
 from relay.domain.ids import TeamId
+from relay.domain.quotas import QuotaDay
+from relay.domain.times import DAY_MS
 from relay.ports import MessageFilter, Page, Store
 from tests.store import builders
 from tests.store.builders import ACCEPTED, NOW_MS, attempt_record, entry, inbound, mobiles, work_of
 from tests.store.conformance.world import World
+
+TODAY = QuotaDay(name="2026-11-18", starts_ms=NOW_MS, ends_ms=NOW_MS + DAY_MS)
 
 
 class Things(msgspec.Struct, kw_only=True):
@@ -23,6 +28,7 @@ class Things(msgspec.Struct, kw_only=True):
     delivery: str
     finished_delivery: str
     key: str
+    extension: str
 
 
 Ask = Callable[[Store, TeamId, Things], Awaitable[object]]
@@ -42,6 +48,11 @@ ASKED: dict[str, Ask] = {
     "endpoint_views": lambda store, team, own: store.endpoint_views(team, position=None, limit=10),
     "keys": lambda store, team, own: store.keys(team_id=team, position=None, limit=10),
     "delete_endpoint": lambda store, team, own: store.delete_endpoint(team, own.endpoint, NOW_MS),
+    "extensions": lambda store, team, own: store.extensions(
+        team_id=team, account_id=None, extension=None, position=None, limit=10
+    ),
+    "release_extension": lambda store, team, own: store.release_extension(team, own.extension, None, entry=entry()),
+    "units_used": lambda store, team, own: store.units_used(team, TODAY, counted=False),
     # The team itself, asked for by the platform: there is nothing of another team to be seen.
     "team": lambda store, team, own: store.team(team),
 }
@@ -51,6 +62,8 @@ async def _things(world: World) -> Things:
     endpoint = await world.endpoint()
     key = builders.key(world.team.id, "secret")
     await world.store.create_key(key, entry=entry(), idempotency=None)
+    leased = ExtensionView(extension="88", team_id=world.team.id, account_ids=[])
+    await world.store.lease_extension(leased, entry=entry(), idempotency=None)
     message = await world.accept(mobiles(1))
     await world.finish(work_of(message), ACCEPTED)
     await world.hear(inbound(mobiles(1)[0]))
@@ -65,6 +78,7 @@ async def _things(world: World) -> Things:
         delivery=delivery.id,
         finished_delivery=finished.id,
         key=key.view.id,
+        extension="88",
     )
 
 

@@ -64,6 +64,7 @@ INDEXES: Final[dict[str, tuple[str, ...]]] = {
     "orphans.of_task": ("orphans_by_task (account =, task_id =)",),
     "orphans.resolve": ("orphans key (id =)",),
     "quota.give_back": ("quota_use key (team =, day =)",),
+    "quota.used": ("quota_use key (team =, day =)",),
     "raw.delete": ("raw_bodies key (id =)",),
     "raw.forget": ("raw_bodies_pending (id =)",),
     "raw.pending": ("raw_bodies_pending ()",),
@@ -108,6 +109,9 @@ INDEXES: Final[dict[str, tuple[str, ...]]] = {
     "submissions.untold": ("submissions_untold (since_ms <=)",),
     "submissions.waiting": ("submissions_due (due_ms <=)",),
     "submissions.work": ("messages key (id =)",),
+    "teams.expects": ("messages key (id =)", "submissions_silent (since_ms >)"),
+    "teams.submits": ("messages key (id =)", "submissions_running ()"),
+    "teams.waits": ("messages key (id =)", "submissions_expiring ()"),
 }
 
 ADDS: Final = frozenset(
@@ -127,6 +131,7 @@ ADDS: Final = frozenset(
         "messages.insert",
         "orphans.insert",
         "quota.reserve",
+        "quota.set",
         "raw.insert",
         "recipients.insert",
         "reports.insert",
@@ -151,16 +156,26 @@ ONLY_SMALL: Final = frozenset(
         "endpoints.note_failure",
         "endpoints.of_team",
         "endpoints.view",
+        "extensions.list",
+        "extensions.of_ends",
         "extensions.of_team",
-        "extensions.owner",
-        "extensions.suffix_owner",
+        "extensions.of_width",
+        "extensions.places",
+        "extensions.release",
+        "extensions.release_all",
         "keys.list",
         "keys.list_of_team",
         "keys.view",
         "schema.revision",
+        "teams.accounts",
         "teams.by_name",
+        "teams.delete",
+        "teams.endpoints",
         "teams.find",
         "teams.list",
+        "teams.revoke_keys",
+        "teams.touch",
+        "teams.update",
         "tokens.all",
     }
 )
@@ -225,6 +240,7 @@ IN_BATCHES: Final = frozenset(
         "pairs.blank",
         "pairs.forget",
         "partitions.of",
+        "quota.accepted",
         "quota.forget",
         "raw.after",
         "raw.between",
@@ -254,8 +270,9 @@ IN_BATCHES: Final = frozenset(
         "submissions.rewrite",
     }
 )
-"""Retention, erasure, audit and signs of life: no message, report or delivery waits for them. They walk in the order of
-their keys, in batches; that none of them walks over a table is held by tests/store/test_queries.py."""
+"""Retention, erasure, audit, signs of life, and what a team without a quota sent in a day: no message, report or
+delivery waits for them. They walk in the order of their keys, most of them in batches; that none of them walks over a
+table is held by tests/store/test_queries.py."""
 
 PAGES: Final = 60
 PAGES_A_ROW: Final = 8

@@ -7,10 +7,11 @@ from functools import partial
 from typing import Any, Final
 
 from relay.domain.errors import AlreadyExists, QuotaExceeded, RecipientLimitExceeded
-from relay.domain.ids import RawId
+from relay.domain.extensions import ExtensionView
+from relay.domain.ids import AccountId, RawId
 from relay.domain.messages import MessageDraft, SubmissionWork
 from relay.domain.provider import Accepted, BodySource, InboundRow, RawBody, ReportRow, SendOutcome
-from relay.domain.teams import RecipientLimit
+from relay.domain.teams import RecipientLimit, Team
 from relay.domain.times import SECOND_MS
 from relay.ports import Quota, ReceivedBody, Replay, Stored
 from tests.store import builders
@@ -106,6 +107,28 @@ async def test_of_two_teams_or_accounts_of_one_name_one_exists(three: Several) -
         for things in ([team(name)] * 4, [account(name, f"{name} {token}") for token in range(4)]):
             results = await three.at_once(things)
             assert Counter(type(result) for result in results) == {Stored: 1, AlreadyExists: 3}
+
+
+async def test_an_extension_is_leased_to_one_team_on_each_account_by_whatever_way(three: Several) -> None:
+    def create(extension: str, *accounts: AccountId) -> Thing:
+        team = builders.team(extensions=(extension,), accounts=accounts)
+        return lambda world: world.store.create_team(team, entry=entry(), idempotency=None)
+
+    def lease(extension: str, team: Team, *accounts: AccountId) -> Thing:
+        view = ExtensionView(extension=extension, team_id=team.id, account_ids=list(accounts))
+        return lambda world: world.store.lease_extension(view, entry=entry(), idempotency=None)
+
+    one, two = builders.account().id, builders.account().id
+    teams = [builders.team() for _ in range(2)]
+    for team in teams:
+        await three.worlds[0].store.create_team(team, entry=entry(), idempotency=None)
+    for number in range(ROUNDS):
+        extension = f"77{number}"
+        everywhere = [create(extension), create(extension, one, two), lease(extension, teams[0])]
+        results = await three.at_once([*everywhere, lease(extension, teams[1], one, two)])
+        assert Counter(type(result) for result in results) == {Stored: 1, AlreadyExists: 3}
+        apart = [create(f"8{extension}", one), lease(f"8{extension}", teams[0], two)]
+        assert await three.all_well(apart) == [Stored(), Stored()]
 
 
 # -- reports and outcomes --------------------------------------------------------------------------------------------

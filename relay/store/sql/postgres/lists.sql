@@ -55,3 +55,8 @@ WHERE h.team >= :team AND (h.team, h.id) < (:team, :before) AND (h.team, h.id) >
   AND (h.endpoint = :endpoint OR :endpoint IS NULL) AND (h.event = :event OR :event IS NULL)
   AND (h.status = :status OR :status IS NULL)
 ORDER BY h.team DESC, h.id DESC LIMIT :most
+
+-- name: quota.accepted
+SELECT CAST(COALESCE(SUM(m.segments * (m.to_count - t.n_canceled - t.n_failed)), 0) AS BIGINT)
+FROM messages m JOIN message_states t ON t.message = m.id
+WHERE m.team <= :team AND (m.team, m.id) >= (:team, :since_id)

@@ -38,3 +38,7 @@ WHERE SUBSTR(r.submission, 1, 3) = ANY (ARRAY(
     SELECT decode(json_array_elements_text(CAST(:spans AS json)), 'hex')))
   AND r.mobile = :mobile AND r.submission < :before AND m.team = :team
 ORDER BY r.submission DESC LIMIT :most
+
+-- name: extensions.of_ends
+SELECT extension, account, team FROM team_extensions
+WHERE extension IN (SELECT json_array_elements_text(CAST(:ends AS json)))

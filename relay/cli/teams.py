@@ -1,0 +1,250 @@
+"""``relay teams``: who sends, under which name, on which accounts, and how much."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
+
+import click
+
+from relay.cli import exits
+from relay.domain.states import Category
+from relay.domain.teams import AccountPolicy
+
+if TYPE_CHECKING:  # imported when it is known that the command runs
+    from relay.app import Admin
+    from relay.domain.teams import TeamView
+
+T = TypeVar("T")
+CATEGORIES: Final[tuple[Category, ...]] = get_args(Category)
+POLICIES: Final[tuple[AccountPolicy, ...]] = get_args(AccountPolicy)
+COLUMNS: Final = ("id", "name", "signature", "extensions", "quota_units_per_day", "requests_per_s")
+PAGE: Final = 200
+_SPANS: Final = {"minute": "per_minute", "hour": "per_hour", "day": "per_day"}
+_PART: Final = re.compile(r"([0-9]{1,7})/(minute|hour|day)\Z")
+_TEAM: Final = click.argument("team_id", metavar="TEAM_ID")
+_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+
+
+def _settings(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that ``create`` and ``update`` share."""
+    options = (
+        click.option("--signature", help="Put in front of every text, with its brackets: 【…】."),
+        click.option("--account", "accounts", multiple=True, metavar="ACCOUNT_ID", help="Repeatable, in order."),
+        click.option("--extension", "extensions", multiple=True, metavar="DIGITS", help="Repeatable: to be leased."),
+        click.option("--quota", type=int, metavar="UNITS", help="Segments x numbers of a day."),
+        click.option("--requests-per-s", type=float, metavar="RATE", help="API calls per second, over all replicas."),
+        click.option(
+            "--limit",
+            "limits",
+            multiple=True,
+            metavar="CATEGORY=LIMIT",
+            help="Messages to one number: otp=1/minute,5/hour,10/day; otp=none lifts it, otp=default is as for teams "
+            "that say nothing. Repeatable.",
+        ),
+        click.option("--account-policy", type=click.Choice(POLICIES), help="How an account is chosen."),
+        click.option("--dedupe-window-s", type=int, metavar="SECONDS", help="The same text not twice to one number."),
+        _JSON,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.group(epilog=exits.HELP)
+def teams() -> None:
+    """Teams: who sends, and how much.
+
+    Works beside a running gateway, which follows within five seconds.
+    """
+
+
+@teams.command(epilog=exits.HELP)
+@click.option("--name", required=True, help="Unique among teams.")
+@_settings
+def create(as_json: bool, **options: object) -> None:
+    """Add a team. Without --account it may use all accounts."""
+    from relay.api.bodies import read_json
+    from relay.api.team_inputs import TeamInput, team_request
+    from relay.domain.audit import COMMAND
+
+    request = team_request(read_json(_encode(_body(options)), TeamInput))
+    views: list[TeamView] = []
+
+    def render(view: "TeamView") -> bytes:
+        views.append(view)
+        return b""
+
+    administer(lambda admin: admin.teams.create_team(request, COMMAND, None, render))
+    _show(views[0], as_json)
+
+
+@teams.command("list", epilog=exits.HELP)
+@_JSON
+def list_teams(as_json: bool) -> None:
+    """All teams, newest first."""
+    from relay.cli.output import json_line, table
+    from relay.domain.teams import view_of
+
+    async def all_of(admin: "Admin") -> "list[TeamView]":
+        views: list[TeamView] = []
+        position: str | None = None
+        while True:
+            page = await admin.store.teams(position=position, limit=PAGE)
+            views += map(view_of, page.data)
+            position = page.next_position
+            if position is None:
+                return views
+
+    views = administer(all_of)
+    if as_json:
+        json_line(views)
+    else:
+        table(views, COLUMNS)
+
+
+@teams.command(epilog=exits.HELP)
+@_TEAM
+@_JSON
+def show(team_id: str, as_json: bool) -> None:
+    """One team."""
+    from relay.domain.errors import NotFound
+    from relay.domain.teams import view_of
+
+    wanted = team_of(team_id)
+    found = administer(lambda admin: admin.store.team(wanted))
+    if found is None:
+        raise NotFound("There is no such team.")
+    _show(view_of(found), as_json)
+
+
+@teams.command(epilog=exits.HELP)
+@_TEAM
+@click.option("--name", help="Unique among teams.")
+@click.option("--no-signature", is_flag=True, help="The team writes its own.")
+@click.option("--all-accounts", is_flag=True, help="Also those that are still to come.")
+@click.option("--no-extensions", is_flag=True, help="Release all.")
+@click.option("--no-quota", is_flag=True, help="As many units as it likes.")
+@click.option("--no-rate", is_flag=True, help="As many requests as it likes.")
+@_settings
+def update(team_id: str, as_json: bool, **options: object) -> None:
+    """Change a team; what is not named stays. --account and --extension replace the whole list."""
+    from relay.api.bodies import read_json
+    from relay.api.team_inputs import TeamPatchInput, team_patch
+    from relay.domain.audit import COMMAND
+
+    wanted, body = team_of(team_id), _body(options)
+    for flag, field, empty in (
+        ("no_signature", "signature", None),
+        ("all_accounts", "accounts", []),
+        ("no_extensions", "extensions", []),
+        ("no_quota", "quota_units_per_day", None),
+        ("no_rate", "requests_per_s", None),
+    ):
+        if options[flag] and field in body:
+            raise click.UsageError(f"--{flag.replace('_', '-')}: another option says otherwise")
+        if options[flag]:
+            body[field] = empty
+    if not body:
+        raise click.UsageError("say what is to change; see --help")
+    patch = team_patch(read_json(_encode(body), TeamPatchInput))
+    view, _ = administer(lambda admin: admin.teams.update_team(wanted, patch, None, COMMAND))
+    _show(view, as_json)
+
+
+@teams.command(epilog=exits.HELP)
+@_TEAM
+@click.option("--yes", is_flag=True, help="Do not ask: it cannot be undone.")
+def delete(team_id: str, yes: bool) -> None:
+    """Delete a team: its keys are revoked, its extensions released, its webhook endpoints deleted.
+
+    Refused while any of its messages is not final. Its messages stay for as long as those of others.
+    """
+    from relay.domain.audit import COMMAND
+
+    wanted = team_of(team_id)
+    if not yes:
+        click.confirm(f"Delete {wanted} and revoke its keys? This cannot be undone.", abort=True, err=True)
+    administer(lambda admin: admin.teams.delete_team(wanted, None, COMMAND))
+
+
+@teams.command(epilog=exits.HELP)
+@_TEAM
+@_JSON
+def usage(team_id: str, as_json: bool) -> None:
+    """What a team used of its quota today."""
+    from relay.cli.output import card, json_line
+
+    wanted = team_of(team_id)
+    used = administer(lambda admin: admin.teams.usage(wanted))
+    if as_json:
+        json_line(used)
+    else:
+        card(used)
+
+
+def team_of(team_id: str) -> str:
+    """The id, when it can be one. Raises UsageError."""
+    from relay.domain.ids import PREFIXES, is_id
+
+    if not is_id(team_id, PREFIXES["team"]):
+        raise click.UsageError("a team's id reads team_ and 32 hex digits; `relay teams list` shows them")
+    return team_id
+
+
+def administer(work: "Callable[[Admin], Awaitable[T]]") -> T:
+    """What ``work`` comes to on the database of the settings."""
+    from relay import app
+    from relay.cli import running
+
+    settings = running.settings()
+    running.log_as(settings)
+
+    async def run() -> T:
+        async with app.open_admin(settings) as admin:
+            return await work(admin)
+
+    return running.run(run())
+
+
+def _show(view: "TeamView", as_json: bool) -> None:
+    from relay.cli.output import card, json_line
+
+    if as_json:
+        json_line(view)
+    else:
+        card(view)
+
+
+def _encode(body: dict[str, Any]) -> bytes:
+    import msgspec
+
+    return msgspec.json.encode(body)
+
+
+def _body(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were given, as the API takes them."""
+    body = {
+        "name": options["name"],
+        "signature": options["signature"],
+        "accounts": list(options["accounts"]) or None,
+        "extensions": list(options["extensions"]) or None,
+        "quota_units_per_day": options["quota"],
+        "requests_per_s": options["requests_per_s"],
+        "recipient_limits": dict(map(_limit, options["limits"])) or None,
+        "account_policy": options["account_policy"],
+        "dedupe_window_s": options["dedupe_window_s"],
+    }
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def _limit(text: str) -> tuple[str, dict[str, int | None] | None]:
+    category, _, limit = text.partition("=")
+    if category not in CATEGORIES:
+        raise click.UsageError(f"--limit: the category is one of {', '.join(CATEGORIES)}")
+    if limit == "default":
+        return category, None
+    parts = [] if limit == "none" else [_PART.match(part) for part in limit.split(",")]
+    given = {_SPANS[part[2]]: int(part[1]) for part in parts if part is not None}
+    if None in parts or len(given) < len(parts):
+        raise click.UsageError("--limit: write it like otp=1/minute,5/hour,10/day, otp=none or otp=default")
+    return category, dict.fromkeys(_SPANS.values()) | given
