@@ -37,6 +37,7 @@ from relay.services.poll import Poll
 from relay.services.readiness import Readiness
 from relay.services.receive import Receive
 from relay.services.requests import AccountRequest, TeamRequest
+from relay.services.routing import Routing
 from relay.services.slots import Gates
 from relay.services.subscribe import Subscribe
 from relay.services.wait import Wait
@@ -151,14 +152,16 @@ class Gateway:
         store, clock, entropy = self.store, self.clock, self.entropy
         provider = cast(Provider, self.provider)
         members = Alone(entropy)
+        gates = Gates(clock, members, entropy)
+        routing = Routing(store, self.accounts, gates, clock)
         egress = EgressPolicy(allow_loopback=False)
         self.services = ApiServices(
             authenticate=Authenticate(store, clock),
             rates=TeamRates(clock),
             accept=Accept(
                 store,
-                self.accounts,
-                Gates(clock, members),
+                routing,
+                gates,
                 members,
                 self.submissions,
                 clock,
@@ -177,7 +180,8 @@ class Gateway:
             erase=Erase(store, clock, entropy),
             subscribe=Subscribe(store, egress, clock, entropy, lambda _: None),
             poll=Poll(store, clock),
-            balances=Balances(store, provider, self.accounts, members, clock),
+            routing=routing,
+            balances=Balances(store, provider, routing, members, clock),
             readiness=Readiness(store),
             store=store,
             in_flight=InFlight(),

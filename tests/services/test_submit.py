@@ -10,12 +10,15 @@ from relay.domain.errors import StoreError, StoreUnavailable
 from relay.domain.ids import MessageId, SubmissionId, TeamId
 from relay.domain.messages import SubmissionWork
 from relay.domain.provider import Accepted, NotSent, SendOutcome, Unconfirmed
+from relay.domain.teams import Team
 from relay.domain.times import LATEST_MS
 from relay.ports import FinishedSubmission, MaySend, Provider, Store, StoredEffects, always
 from relay.services.accounts import AccountBook
 from relay.services.membership import Alone, Members
+from relay.services.routing import Routing
+from relay.services.slots import Gates
 from relay.services.submit import Submit
-from tests.services.stillness import Among, FixedEntropy, StillClock, account_of
+from tests.services.stillness import Among, FixedEntropy, StillClock, account_of, team_of
 
 WORK = SubmissionWork(
     id=SubmissionId("sub_" + "1" * 32),
@@ -49,6 +52,9 @@ class Away:
 
     async def callback_tokens(self) -> dict[bytes, Any]:
         return {}
+
+    async def team(self, team_id: str) -> Team:
+        return team_of()
 
     async def finish_submission(self, work: SubmissionWork, outcome: SendOutcome, **more: Any) -> FinishedSubmission:
         if self._failures:
@@ -100,9 +106,10 @@ async def attempt(
     provider = Answers(clock, outcome)
     book = AccountBook(cast(Store, store), clock, sandbox_for_live=False)
     await book.refresh()
-    submit = Submit(
-        cast(Store, store), cast(Provider, provider), book, members or Alone(FixedEntropy()), clock, FixedEntropy()
-    )
+    members = members or Alone(FixedEntropy())
+    gates = Gates(clock, members, FixedEntropy())
+    routing = Routing(cast(Store, store), book, gates, clock)
+    submit = Submit(cast(Store, store), cast(Provider, provider), book, gates, routing, members, clock, FixedEntropy())
     done = await submit.attempt(work)
     return Attempted(store, provider, clock, done.seconds)
 

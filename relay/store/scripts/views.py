@@ -148,6 +148,7 @@ def _submission(row: Row) -> SubmissionView:
         status=row[3],
         code=row[4],
         provider_message=row[5],
+        waiting_for=None,
     )
 
 
