@@ -300,7 +300,7 @@ def test_a_change_of_the_account_makes_the_probe_due() -> None:
         max_size=60,
     )
 )
-def test_no_sequence_of_outcomes_makes_it_wider_than_the_account_or_leaves_it_open_for_ever(
+def test_no_outcomes_make_it_wider_than_the_account_or_leave_it_open_for_ever(
     steps: list[object],
 ) -> None:
     account = Account()
