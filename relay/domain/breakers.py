@@ -19,7 +19,7 @@ OpenReason = Literal[CodeClass, "not_sent"]
 """Why it opened: the class of a refusal of the whole account, or too many submissions that were not sent."""
 
 WaitingFor = Literal["account"]
-"""What a due submission waits for: an account that can take it."""
+"""What a submission waits for besides its turn: an account that can take it."""
 
 
 class AccountHealth(msgspec.Struct, frozen=True, kw_only=True):

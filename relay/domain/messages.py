@@ -82,8 +82,8 @@ class SubmissionWork(msgspec.Struct, frozen=True, kw_only=True):
 
 class SubmissionView(msgspec.Struct, frozen=True, kw_only=True):
     """One upstream call's worth of a message. ``task_id`` is the provider's own when it answered with another one.
-    ``code`` and ``provider_message``: what the provider said last. ``waiting_for``: what it waits for although it is
-    due; null when it does not, or waits for its turn only."""
+    ``code`` and ``provider_message``: what the provider said last. ``waiting_for``: what it waits for besides its turn;
+    ``account``: its own takes nothing now, or did not take it the last time, and no other one has taken it yet."""
 
     id: SubmissionId
     task_id: str

@@ -180,8 +180,8 @@ class Routing:
         return not account.disabled and self._gates.of(account).breaker.width() != 0
 
     def explain(self, view: MessageView) -> MessageView:
-        """The message, with what each of its due submissions waits for: an account, when its own takes nothing now. One
-        that others could take is on its way to them within seconds."""
+        """The message, with what each of its due submissions waits for: an account, also when its own takes nothing
+        now. One that others could take is on its way to them within seconds."""
         now = instant(self._clock.now_ms())
         if view.send_at is not None and view.send_at > now:
             return view

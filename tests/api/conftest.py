@@ -152,7 +152,7 @@ class Gateway:
         store, clock, entropy = self.store, self.clock, self.entropy
         provider = cast(Provider, self.provider)
         members = Alone(entropy)
-        gates = Gates(clock, members, entropy)
+        self.gates = gates = Gates(clock, members, entropy)
         routing = Routing(store, self.accounts, gates, clock)
         egress = EgressPolicy(allow_loopback=False)
         self.services = ApiServices(

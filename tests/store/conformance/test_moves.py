@@ -135,3 +135,21 @@ async def test_a_scheduled_submission_that_is_due_moves_as_it_is(world: World) -
 
     assert await world.counts(message) == {"scheduled": 1}
     assert len(await world.claim(account_id=OTHER)) == 1
+
+
+async def test_what_was_not_sent_is_seen_to_wait_for_an_account_until_one_takes_it(world: World) -> None:
+    async def waiting_for(message: MessageDraft) -> str | None:
+        return (await world.view(message)).submissions[0].waiting_for
+
+    fresh = await world.accept(mobiles(1), status="queued")
+    message = await world.accept(mobiles(1, 1))
+    resent = await world.accept(mobiles(1, 2), on_unconfirmed="resend")
+    assert [await waiting_for(one) for one in (fresh, message)] == [None, None]
+
+    await world.finish(work_of(message), NOT_SENT, move_to=OTHER)
+    await world.finish(work_of(resent), UNCONFIRMED)
+    assert [await waiting_for(one) for one in (message, resent)] == ["account", None]
+
+    (work,) = await world.claim(account_id=OTHER, now_ms=NOW_MS + MINUTE_MS, claim=OTHER_CLAIM)
+    await world.finish(work, ACCEPTED)
+    assert await waiting_for(message) is None
