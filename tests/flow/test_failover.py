@@ -156,7 +156,7 @@ async def test_a_definite_refusal_fails_the_message_and_one_of_the_account_spare
 @pytest.mark.parametrize("drop", ["after_read", "hold"])
 async def test_what_may_have_arrived_goes_to_nobody_else(drop: str, worlds: OpenWorld) -> None:
     async with two(worlds) as made:
-        await made.change("a", timeout_s=0.5)
+        await made.change("a", timeout_s=2.0)
         made.world.fault(call="send", account="a", drop=drop, accept=True)
         held = await made.when(await made.send(), "unconfirmed")
 
