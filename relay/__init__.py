@@ -14,8 +14,9 @@ Layers, each knows only what stands below it; adapters do not know each other (c
     transport           HTTP/1.1 client under httpx that knows whether a byte was written
     system              clocks and randomness
     ------------------------------------------------------------------ core
-    services            one use case a file: accept, submit, receive, apply, pull, deliver, administer, erase;
-                        membership says what is this process's own among its replicas
+    services            one use case a file: accept, submit, reroute, receive, apply, pull, deliver, administer, erase;
+                        membership says what is this process's own among its replicas, routing which account takes a
+                        submission, breaker whether an account takes anything
     ports               what the core needs of the outside
     ------------------------------------------------------------------ ground
     config, telemetry   settings; logs and metrics
@@ -31,7 +32,9 @@ The life of a message::
                                   store is away: the spool, then 200; workers replay it
     workers -> services.deliver -> webhooks: sign, POST -> stored: attempt, delivery state, next due time
 
-What may have reached the provider is never sent again by itself: it is `unconfirmed` until a report comes.
+What provably was not sent goes out over the next account of the team that takes it, and waits while none does, until
+its message expires. What may have reached the provider is never sent again by itself: it is `unconfirmed` until a
+report comes.
 
 Replicas share a database, and nothing else: claims, leadership and shares of limits all come from services.membership,
 and are worth nothing once the last sign of life is too old. That is asked for the last time before the first byte of

@@ -18,6 +18,7 @@ from relay.services.limits import TeamRates
 from relay.services.poll import Poll
 from relay.services.readiness import Readiness
 from relay.services.receive import Receive
+from relay.services.routing import Routing
 from relay.services.subscribe import Subscribe
 from relay.services.wait import Wait
 
@@ -38,6 +39,7 @@ class ApiServices:
     erase: Erase
     subscribe: Subscribe
     poll: Poll
+    routing: Routing
     balances: Balances
     readiness: Readiness
     store: Store

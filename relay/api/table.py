@@ -4,6 +4,7 @@ from typing import Final
 
 from relay.api.operations import Operation
 from relay.api.routes import (
+    account_health,
     accounts,
     audit,
     balance,
@@ -30,6 +31,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *events.OPERATIONS,
     *callbacks.OPERATIONS,
     *accounts.OPERATIONS,
+    *account_health.OPERATIONS,
     *teams.OPERATIONS,
     *extensions.OPERATIONS,
     *keys.OPERATIONS,

@@ -40,6 +40,8 @@ from relay.services.poll import Poll
 from relay.services.pull import Pull
 from relay.services.readiness import Readiness
 from relay.services.receive import Receive
+from relay.services.reroute import Reroute
+from relay.services.routing import Routing
 from relay.services.slots import Gates
 from relay.services.submit import Submit
 from relay.services.subscribe import Subscribe
@@ -51,8 +53,10 @@ from relay.telemetry.metrics import Metrics
 from relay.transport import Transport
 from relay.webhooks import EgressPolicy, WebhookPoster
 from relay.workers.aftermath import Aftermath
+from relay.workers.breakers import BreakerWatch
 from relay.workers.deliver import DeliverWorker
 from relay.workers.hints import Hearing, Silent
+from relay.workers.leaving import Leaving
 from relay.workers.membership import MembershipWorker
 from relay.workers.pull import PullWorker
 from relay.workers.retention import Retention
@@ -118,10 +122,11 @@ class Gateway:
         lanes.members = members
         self._hints = make_hints(settings, clock, entropy.new_id("hints_"))
         hints: Hints = self._hints or Silent()
-        gates = Gates(clock, members)
+        gates = Gates(clock, members, entropy)
+        routing = Routing(store, self.accounts, gates, clock)
         wait = Wait(store, clock)
         poll = Poll(store, clock)
-        balances = Balances(store, provider, self.accounts, members, clock)
+        balances = Balances(store, provider, routing, members, clock)
         deliver = Deliver(store, poster, members, clock, entropy, timeout_s=settings.delivery_timeout_s)
         self.deliver = DeliverWorker(
             store,
@@ -136,9 +141,11 @@ class Gateway:
         apply = Apply(store, provider, aftermath)
         self.submit = SubmitWorker(
             store,
-            Submit(store, provider, self.accounts, members, clock, entropy),
+            Submit(store, provider, self.accounts, gates, routing, members, clock, entropy),
             self.accounts,
             gates,
+            BreakerWatch(gates, balances, clock, self.metrics),
+            Leaving(store, Reroute(store, routing, clock), self.accounts, clock, self.metrics),
             members,
             clock,
             self.metrics,
@@ -192,7 +199,7 @@ class Gateway:
             rates=TeamRates(clock, members),
             accept=Accept(
                 store,
-                self.accounts,
+                routing,
                 gates,
                 members,
                 self.submit,
@@ -220,6 +227,7 @@ class Gateway:
             erase=Erase(store, clock, entropy),
             subscribe=Subscribe(store, egress, clock, entropy, self.deliver.changed),
             poll=poll,
+            routing=routing,
             balances=balances,
             readiness=Readiness(store),
             store=store,

@@ -4,6 +4,7 @@ from datetime import datetime
 
 import msgspec
 
+from relay.domain.breakers import WaitingFor
 from relay.domain.ids import AccountId, InboundId, KeyId, MessageId, SubmissionId, TeamId
 from relay.domain.states import Category, MessageStatus, OnUnconfirmed, RecipientStatus, ReportSource
 from relay.domain.teams import Mode
@@ -80,7 +81,9 @@ class SubmissionWork(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SubmissionView(msgspec.Struct, frozen=True, kw_only=True):
-    """One upstream call's worth of a message. ``task_id`` is the provider's own when it answered with another one."""
+    """One upstream call's worth of a message. ``task_id`` is the provider's own when it answered with another one.
+    ``code`` and ``provider_message``: what the provider said last. ``waiting_for``: what it waits for besides its turn;
+    ``account``: its own takes nothing now, or did not take it the last time, and no other one has taken it yet."""
 
     id: SubmissionId
     task_id: str
@@ -88,6 +91,7 @@ class SubmissionView(msgspec.Struct, frozen=True, kw_only=True):
     status: RecipientStatus
     code: str | None
     provider_message: str | None
+    waiting_for: WaitingFor | None
 
 
 class MessageView(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,6 +27,7 @@ from relay.domain.provider import (
 from relay.domain.retention import RetentionKind
 from relay.domain.teams import RecipientLimit
 from relay.ports.platform import AccountStore, AuditStore, ExtensionStore, KeyStore, TeamStore
+from relay.ports.routing import RoutingStore, Stranded
 from relay.ports.values import (
     AttemptRecord,
     Erased,
@@ -89,12 +90,14 @@ __all__ = [
     "ReceivedBody",
     "Replay",
     "Retired",
+    "RoutingStore",
     "Spool",
     "Standing",
     "Store",
     "Stored",
     "StoredEffects",
     "Straight",
+    "Stranded",
     "Swept",
     "TeamStore",
     "always",
@@ -191,7 +194,7 @@ class Straight(Protocol):
         """Whether a delivery to this endpoint can be started by this process at once."""
 
 
-class Store(AccountStore, TeamStore, ExtensionStore, KeyStore, AuditStore, Protocol):
+class Store(AccountStore, TeamStore, ExtensionStore, KeyStore, AuditStore, RoutingStore, Protocol):
     """All that must be remembered. Lists are keyset pages; ``position`` is where the last page ended.
 
     ``team_id`` in a signature means: rows of other teams do not exist.
@@ -255,10 +258,18 @@ class Store(AccountStore, TeamStore, ExtensionStore, KeyStore, AuditStore, Proto
         """When the account's next waiting submission is due; None when none waits."""
 
     async def finish_submission(
-        self, work: SubmissionWork, outcome: SendOutcome, *, now_ms: int, retry_due_ms: int, resend: bool
+        self,
+        work: SubmissionWork,
+        outcome: SendOutcome,
+        *,
+        now_ms: int,
+        retry_due_ms: int,
+        resend: bool,
+        move_to: AccountId | None = None,
     ) -> FinishedSubmission:
-        """Store what became of a submission. NotSent is queued again, due at ``retry_due_ms``; so is Unconfirmed when
-        ``resend`` (the caller's or the account's choice); unless a report has shown that it arrived: then it is
+        """Store what became of a submission. NotSent is queued again, due at ``retry_due_ms``, and over ``move_to``
+        when no attempt of it may have reached the provider; so is Unconfirmed when ``resend`` (the caller's or the
+        account's choice), but over the same account; unless a report has shown that it arrived: then it is
         ``submitted``."""
 
     async def sweep(

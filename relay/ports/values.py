@@ -77,13 +77,15 @@ class StoredEffects(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FinishedSubmission(msgspec.Struct, frozen=True, kw_only=True):
-    """``fenced``: the claim was no longer ours, nothing changed. ``status`` is the submission's afterwards."""
+    """``fenced``: the claim was no longer ours, nothing changed. ``status`` is the submission's afterwards.
+    ``moved_to``: the account that it waits at now, when that is another one."""
 
     fenced: bool
     status: RecipientStatus
     message_id: MessageId
     retry_due_ms: int | None
     effects: StoredEffects
+    moved_to: AccountId | None = None
 
 
 class ReceivedBody(msgspec.Struct, frozen=True, kw_only=True):

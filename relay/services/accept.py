@@ -27,10 +27,10 @@ from relay.domain.states import RecipientStatus, message_status
 from relay.domain.teams import Principal, RecipientLimit, Team
 from relay.domain.times import DAY_MS, SECOND_MS, instant, instant_or_none
 from relay.ports import Clock, Entropy, Quota, Replay, Store
-from relay.services.accounts import AccountBook
 from relay.services.idempotency import KeyUse
 from relay.services.membership import Members
 from relay.services.requests import SendRequest
+from relay.services.routing import Routing
 from relay.services.slots import Gate, Gates
 
 _ACCEPTED_STATUS: Final = 202
@@ -61,7 +61,7 @@ class Accept:
     def __init__(
         self,
         store: Store,
-        accounts: AccountBook,
+        routing: Routing,
         gates: Gates,
         members: Members,
         submitter: Submitter,
@@ -73,7 +73,7 @@ class Accept:
         quota_zone: tzinfo,
     ) -> None:
         self._store = store
-        self._accounts = accounts
+        self._routing = routing
         self._gates = gates
         self._members = members
         self._submitter = submitter
@@ -101,18 +101,25 @@ class Accept:
             if replay is not None:
                 return replay
         now_ms = self._clock.now_ms()
-        account = await self._accounts.choose(principal)
+        message_id = MessageId(self._entropy.new_id("msg_"))
+        account = await self._routing.choose(principal, message_id)
         gate = self._gates.of(account)
-        draft = self._draft(principal, team, request, account, now_ms)
+        draft = self._draft(message_id, principal, team, request, account, now_ms)
         taken = self._take_slots(draft, gate)
-        view = _view(draft)
+        view = self._routing.explain(_view(draft))
         answer = render(view)
         # Shielded: once it is committed it must be started, whatever becomes of the caller.
         replayed = await asyncio.shield(self._store_and_start(team, draft, account, gate, taken, use, answer))
         return replayed or AcceptedMessage(view=view, answer=answer)
 
     def _draft(
-        self, principal: Principal, team: Team, request: SendRequest, account: Account, now_ms: int
+        self,
+        message_id: MessageId,
+        principal: Principal,
+        team: Team,
+        request: SendRequest,
+        account: Account,
+        now_ms: int,
     ) -> MessageDraft:
         mobiles, refused = _read_numbers(request.to)
         if not mobiles:
@@ -138,7 +145,7 @@ class Accept:
             )
         status: RecipientStatus = "scheduled" if later else "queued"
         return MessageDraft(
-            id=MessageId(self._entropy.new_id("msg_")),
+            id=message_id,
             team_id=team.id,
             key_id=principal.key_id,
             mode=principal.mode,
@@ -299,6 +306,7 @@ def _view(draft: MessageDraft) -> MessageView:
                 status=submission.status,
                 code=None,
                 provider_message=None,
+                waiting_for=None,
             )
             for submission in draft.submissions
         ],

@@ -1,4 +1,4 @@
-"""The provider accounts in memory, with their credentials, and whose turn it is."""
+"""The provider accounts in memory, with their credentials."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,9 +6,8 @@ from collections.abc import Callable
 import msgspec
 
 from relay.domain.accounts import SANDBOX_URL, Account
-from relay.domain.errors import NoAccount
 from relay.domain.ids import AccountId
-from relay.domain.teams import Principal, hash_secret
+from relay.domain.teams import hash_secret
 from relay.ports import Clock, Store
 
 _MISS_INTERVAL_S = 1.0
@@ -24,7 +23,7 @@ class AccountBook:
         """``sandbox_for_live``: whether a live key may use the sandbox when there is no other account (development)."""
         self._store = store
         self._clock = clock
-        self._sandbox_for_live = sandbox_for_live
+        self.sandbox_for_live = sandbox_for_live
         self._accounts: dict[AccountId, Account] = {}
         self._tokens: dict[bytes, AccountId] = {}
         self._local_tokens: dict[bytes, AccountId] = {}
@@ -66,41 +65,11 @@ class AccountBook:
         """Whose callback token this is."""
         key = hash_secret(token)
         if key not in self._tokens:
-            await self._look_again()
+            await self.look_again()
         account_id = self._tokens.get(key)
         return None if account_id is None else self._accounts.get(account_id)
 
-    def usable_by(self, principal: Principal) -> list[Account]:
-        """The accounts that this key may use, in order of preference: a test key only the sandbox; a live key the
-        team's own, or all when the team names none."""
-        enabled = [account for account in self._accounts.values() if not account.disabled]
-        sandbox = [account for account in enabled if account.sandbox]
-        real = [account for account in enabled if not account.sandbox]
-        if principal.mode == "test":
-            return sandbox
-        if principal.team is not None and principal.team.accounts:
-            wanted = principal.team.accounts
-            by_id = {account.id: account for account in (enabled if self._sandbox_for_live else real)}
-            return [by_id[account_id] for account_id in wanted if account_id in by_id]
-        if real or not self._sandbox_for_live:
-            return real
-        return sandbox
-
-    async def choose(self, principal: Principal) -> Account:
-        """The account for a new message; one that another replica has just made is found, too. Raises NoAccount."""
-        usable = self.usable_by(principal)
-        if not usable:
-            await self._look_again()
-            usable = self.usable_by(principal)
-        if not usable:
-            raise NoAccount(
-                "The sandbox is off, and a test key reaches nothing else."
-                if principal.mode == "test"
-                else "No provider account is enabled for this team; the platform team adds one (/v1/admin/accounts)."
-            )
-        return usable[0]
-
-    async def _look_again(self) -> None:
+    async def look_again(self) -> None:
         """Another process may have made what is missed here. The store is asked at most once a second, whoever asks for
         nothing; all who miss something meanwhile wait for the one answer."""
         now_s = self._clock.monotonic_s()

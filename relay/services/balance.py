@@ -5,9 +5,9 @@ import msgspec
 from relay.domain.accounts import Account, BalanceView
 from relay.domain.provider import Balance, BalanceUnknown
 from relay.domain.teams import Principal
-from relay.ports import Clock, Provider, Store
-from relay.services.accounts import AccountBook
+from relay.ports import Clock, Provider, Store, always
 from relay.services.membership import Members
+from relay.services.routing import Routing
 
 
 class BalanceAsked(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,17 +20,23 @@ class BalanceAsked(msgspec.Struct, frozen=True, kw_only=True):
 class Balances:
     """The use cases around the balance."""
 
-    def __init__(self, store: Store, provider: Provider, accounts: AccountBook, members: Members, clock: Clock) -> None:
+    def __init__(self, store: Store, provider: Provider, routing: Routing, members: Members, clock: Clock) -> None:
         self._store = store
         self._provider = provider
-        self._accounts = accounts
+        self._routing = routing
         self._members = members
         self._clock = clock
 
     async def of_team(self, principal: Principal) -> list[BalanceView]:
         """Last known balances of the accounts that this key may use, in their order."""
-        usable = self._accounts.usable_by(principal)
+        usable = self._routing.usable_by(principal)
         return await self._store.balances(tuple(account.id for account in usable))
+
+    async def probe(self, account: Account) -> BalanceAsked:
+        """Ask the provider, to see whether the account works; any process may, and nothing is remembered."""
+        started_s = self._clock.monotonic_s()
+        answer = await self._provider.balance(account, always)
+        return BalanceAsked(answer=answer, seconds=self._clock.monotonic_s() - started_s)
 
     async def ask(self, account: Account) -> BalanceAsked:
         """Ask the provider and remember the answer."""

@@ -43,6 +43,7 @@ from relay.store.parts.accounts import AccountsPart
 from relay.store.parts.audit import AuditPart
 from relay.store.parts.extensions import ExtensionsPart
 from relay.store.parts.keys import KeysPart
+from relay.store.parts.routing import RoutingPart
 from relay.store.parts.teams import TeamsPart
 from relay.store.scripts import accept as accepting
 from relay.store.scripts import (
@@ -64,7 +65,7 @@ from relay.store.scripts import receive as receiving
 T = TypeVar("T")
 
 
-class ScriptStore(AccountsPart, TeamsPart, ExtensionsPart, KeysPart, AuditPart):
+class ScriptStore(AccountsPart, TeamsPart, ExtensionsPart, KeysPart, AuditPart, RoutingPart):
     """The store. See ``relay.ports.Store`` for what each method promises."""
 
     async def close(self) -> None:
@@ -137,10 +138,19 @@ class ScriptStore(AccountsPart, TeamsPart, ExtensionsPart, KeysPart, AuditPart):
         return await self._driver.read(lambda db: submit.next_due_ms(db, account_id))
 
     async def finish_submission(
-        self, work: SubmissionWork, outcome: SendOutcome, *, now_ms: int, retry_due_ms: int, resend: bool
+        self,
+        work: SubmissionWork,
+        outcome: SendOutcome,
+        *,
+        now_ms: int,
+        retry_due_ms: int,
+        resend: bool,
+        move_to: AccountId | None = None,
     ) -> FinishedSubmission:
         return await self._driver.write(
-            lambda db: submit.finish(db, work, outcome, now_ms=now_ms, retry_due_ms=retry_due_ms, resend=resend),
+            lambda db: submit.finish(
+                db, work, outcome, now_ms=now_ms, retry_due_ms=retry_due_ms, resend=resend, move_to=move_to
+            ),
             turns.finish_submission(work, outcome),
         )
 

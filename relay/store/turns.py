@@ -18,6 +18,8 @@ from relay.store.script import Turn
 _ACCEPT: Final = 1
 
 CLAIM: Final = Turn(alone=True)
+MOVE: Final = Turn(alone=True)
+"""It waits for nobody, because it passes over what others hold; and what it has is free again before others work."""
 ALONE: Final = Turn(alone=True)
 """It looks at rows of everybody, or others wait for the rows that it has: then for it alone, not for its neighbours."""
 TEAMS: Final = Turn(locks=("teams",))

@@ -15,6 +15,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from relay import __version__
+from relay.domain.breakers import BREAKER_STATES, BreakerState, OpenReason
 
 MAX_ACCOUNTS: Final = 200
 MAX_ROUTES: Final = 200
@@ -125,6 +126,24 @@ class Metrics:
         for account, payment in self._balance_payment.items():
             self._balance.remove(account, payment)
         self._balance_payment.clear()
+
+    def breaker(self, account: str, state: BreakerState) -> None:
+        """The circuit breaker of an account is in this state now, and in no other."""
+        account = self._account(account)
+        for one in BREAKER_STATES:
+            self._breaker.labels(account, one).set(1 if one == state else 0)
+
+    def breaker_opened(self, account: str, reason: OpenReason, n: int) -> None:
+        """The circuit breaker of an account opened ``n`` times, the last time for this reason."""
+        self._breaker_openings.labels(self._account(account), reason).inc(n)
+
+    def failed_over(self, account: str, to: str, n: int) -> None:
+        """``n`` submissions left one account for another."""
+        self._failovers.labels(self._account(account), self._account(to)).inc(n)
+
+    def waiting_on(self, account: str, n: int) -> None:
+        """``n`` due submissions wait because this account takes nothing, and no other can take them."""
+        self._waiting_on.labels(self._account(account)).set(n)
 
     # -- messages ----------------------------------------------------------------------------------------------------
 
@@ -262,6 +281,34 @@ class Metrics:
             "relay_account_balance_sms",
             "Last known balance in segments; postpaid balances may be negative.",
             ("account", "payment"),
+            registry=self.registry,
+        )
+
+        self._declare_breakers()
+
+    def _declare_breakers(self) -> None:
+        self._breaker = Gauge(
+            "relay_account_breaker",
+            "1 for the state that the circuit breaker of an account is in, in this process.",
+            ("account", "state"),
+            registry=self.registry,
+        )
+        self._breaker_openings = Counter(
+            "relay_account_breaker_openings",
+            "How often the circuit breaker of an account opened, and why.",
+            ("account", "reason"),
+            registry=self.registry,
+        )
+        self._failovers = Counter(
+            "relay_failovers",
+            "Submissions that left one account for another, because they were not sent or could not be.",
+            ("from", "to"),
+            registry=self.registry,
+        )
+        self._waiting_on = Gauge(
+            "relay_account_waiting_submissions",
+            "Due submissions that wait because no account can take them, by the one they wait at; up to 10000.",
+            ("account",),
             registry=self.registry,
         )
 

@@ -18,6 +18,8 @@ from relay.services.membership import Members
 from relay.services.slots import Gates
 from relay.services.submit import Submit, SubmitAttempt
 from relay.telemetry.metrics import Metrics
+from relay.workers.breakers import BreakerWatch
+from relay.workers.leaving import Leaving
 from relay.workers.running import Running
 
 IDLE_S: Final = 1.0
@@ -36,6 +38,8 @@ class SubmitWorker:
         submit: Submit,
         accounts: AccountBook,
         gates: Gates,
+        breakers: BreakerWatch,
+        leaving: Leaving,
         members: Members,
         clock: Clock,
         metrics: Metrics,
@@ -49,6 +53,8 @@ class SubmitWorker:
         self._submit = submit
         self._accounts = accounts
         self._gates = gates
+        self._breakers = breakers
+        self._leaving = leaving
         self._members = members
         self._clock = clock
         self._metrics = metrics
@@ -81,7 +87,7 @@ class SubmitWorker:
             wait_s = IDLE_S
             async with self._pumping:
                 for account in self._accounts.all():
-                    if not account.disabled and not self.stopping:
+                    if not self.stopping:
                         wait_s = min(wait_s, await self._pump(account))
             try:
                 await asyncio.wait_for(self._event.wait(), max(wait_s, 0.001))
@@ -106,11 +112,16 @@ class SubmitWorker:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.idle()
+        await self._breakers.drain(0.0)
         return await self._running.drain(0.0)
 
     async def _pump(self, account: Account) -> float:
         """Start what is due and has a slot. Seconds until there may be more to do."""
         gate = self._gates.of(account)
+        self._breakers.look(account)
+        takes = not account.disabled and gate.breaker.width() != 0
+        if takes:
+            self._leaving.stay(account)
         now_ms = self._clock.now_ms()
         due_ms = await self._store.next_submission_due_ms(account.id)
         if due_ms is None:
@@ -120,6 +131,8 @@ class SubmitWorker:
             gate.backlog = False
             return (due_ms - now_ms) / SECOND_MS
         gate.backlog = True
+        if not takes:
+            return await self._leave(account)
         taken = 0
         while taken < MOST_AT_ONCE and not self.stopping and gate.take():
             taken += 1
@@ -145,10 +158,17 @@ class SubmitWorker:
         wait_s = gate.wait_s()
         return IDLE_S if wait_s is None else wait_s
 
+    async def _leave(self, account: Account) -> float:
+        """Bring what is due to accounts that take it. Seconds until there may be more to do."""
+        wait_s, moved = await self._leaving.leave(account)
+        if moved:
+            # Their own accounts were perhaps looked at before.
+            self._event.set()
+            self._hints.tell("submissions")
+        return wait_s
+
     async def _attempt(self, work: SubmissionWork) -> None:
         account = self._accounts.get(work.account_id)
-        if account is not None:
-            self._gates.of(account).begin()
         try:
             attempt = await self._submit.attempt(work)
         except Exception:
@@ -159,12 +179,15 @@ class SubmitWorker:
             if account is not None:
                 gate = self._gates.of(account)
                 gate.end()
+                self._breakers.look(account)
                 if gate.backlog:
                     self._event.set()
         self._set_going(attempt.finished.effects)
         self._settled(work.message_id)
         if attempt.finished.retry_due_ms is not None:
             self._event.set()
+        if account is not None and attempt.finished.moved_to is not None:
+            self._leaving.tell(account, attempt.finished.moved_to)
         self._tell(work, attempt)
 
     def _tell(self, work: SubmissionWork, attempt: SubmitAttempt) -> None:
@@ -188,6 +211,7 @@ class SubmitWorker:
             why=why,
             status=attempt.finished.status,
             fenced=attempt.finished.fenced,
+            moved_to=attempt.finished.moved_to,
             duration_ms=round(attempt.seconds * SECOND_MS),
             next_due_in_s=None if due_ms is None else round((due_ms - self._clock.now_ms()) / SECOND_MS, 1),
         )

@@ -38,6 +38,7 @@ from relay.services.poll import Poll
 from relay.services.readiness import Readiness
 from relay.services.receive import Receive
 from relay.services.requests import AccountRequest, TeamRequest
+from relay.services.routing import Routing
 from relay.services.slots import Gates
 from relay.services.subscribe import Subscribe
 from relay.services.wait import Wait
@@ -154,14 +155,16 @@ class Gateway:
         store, clock, entropy = self.store, self.clock, self.entropy
         provider = cast(Provider, self.provider)
         members = Alone(entropy)
+        self.gates = gates = Gates(clock, members, entropy)
+        routing = Routing(store, self.accounts, gates, clock)
         egress = EgressPolicy(allow_loopback=False)
         self.services = ApiServices(
             authenticate=Authenticate(store, clock),
             rates=TeamRates(clock, members),
             accept=Accept(
                 store,
-                self.accounts,
-                Gates(clock, members),
+                routing,
+                gates,
                 members,
                 self.submissions,
                 clock,
@@ -181,7 +184,8 @@ class Gateway:
             erase=Erase(store, clock, entropy),
             subscribe=Subscribe(store, egress, clock, entropy, lambda _: None),
             poll=Poll(store, clock),
-            balances=Balances(store, provider, self.accounts, members, clock),
+            routing=routing,
+            balances=Balances(store, provider, routing, members, clock),
             readiness=Readiness(store),
             store=store,
             in_flight=InFlight(),

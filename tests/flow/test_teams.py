@@ -41,7 +41,7 @@ async def test_in_production_a_key_without_an_account_is_told_what_is_missing(
         team, api = await world.add_team("lonely")
         key = api if mode == "live" else await world.add_key(team["id"], "lonely", mode="test")
         if mode == "live":
-            await _disable_every_real_account(world)
+            await _remove_every_real_account(world)
 
         answer = await key.post("/v1/messages", json={"to": MOBILE, "text": "hello"})
 
@@ -50,10 +50,9 @@ async def test_in_production_a_key_without_an_account_is_told_what_is_missing(
         assert world.rows("SELECT * FROM messages") == []
 
 
-async def _disable_every_real_account(world: World) -> None:
-    # No API disables an account yet.
+async def _remove_every_real_account(world: World) -> None:
     with contextlib.closing(sqlite3.connect(world.directory / "relay.db")) as connection:
-        connection.execute("UPDATE accounts SET disabled = 1 WHERE sandbox = 0")
+        connection.execute("DELETE FROM accounts WHERE sandbox = 0")
         connection.commit()
     await world.gateway.accounts.refresh()
 

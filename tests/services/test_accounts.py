@@ -2,15 +2,13 @@ import asyncio
 from typing import cast
 
 import msgspec
-import pytest
 
 from relay.domain.accounts import SANDBOX_URL, Account
-from relay.domain.errors import NoAccount
 from relay.domain.ids import AccountId
-from relay.domain.teams import Mode, hash_secret
+from relay.domain.teams import hash_secret
 from relay.ports import Store
 from relay.services.accounts import AccountBook
-from tests.services.stillness import StillClock, account_of, principal_of, team_of
+from tests.services.stillness import StillClock, account_of
 
 REAL, OTHER, OFF = account_of(1), account_of(2), account_of(3, disabled=True)
 SANDBOX = account_of(9, sandbox=True)
@@ -39,40 +37,6 @@ async def book_of(store: Accounts, *, sandbox_for_live: bool = False, clock: Sti
     return book
 
 
-@pytest.mark.parametrize(
-    ("accounts", "mode", "wanted", "development", "usable"),
-    [
-        ([REAL, OTHER, SANDBOX], "live", [], False, [REAL, OTHER]),
-        ([REAL, OTHER, SANDBOX], "test", [], False, [SANDBOX]),
-        ([REAL, OTHER, SANDBOX], "test", [REAL], False, [SANDBOX]),
-        ([REAL, OTHER, SANDBOX], "live", [OTHER, REAL], False, [OTHER, REAL]),
-        ([REAL, OTHER, SANDBOX], "live", [OTHER], False, [OTHER]),
-        ([REAL, OFF], "live", [OFF], False, []),
-        ([REAL, OFF], "live", [OFF, REAL], False, [REAL]),
-        ([OFF], "live", [], False, []),
-        ([SANDBOX], "live", [], False, []),
-        ([SANDBOX], "live", [], True, [SANDBOX]),
-        ([REAL, SANDBOX], "live", [], True, [REAL]),
-        ([REAL, SANDBOX], "live", [SANDBOX], False, []),
-        ([REAL, SANDBOX], "live", [SANDBOX], True, [SANDBOX]),
-        ([REAL], "test", [], True, []),
-        ([], "live", [], True, []),
-    ],
-)
-async def test_a_key_uses_these_accounts_in_this_order(
-    accounts: list[Account], mode: Mode, wanted: list[Account], development: bool, usable: list[Account]
-) -> None:
-    book = await book_of(Accounts(*accounts), sandbox_for_live=development)
-    principal = principal_of(team_of(accounts=tuple(account.id for account in wanted)), mode)
-
-    assert book.usable_by(principal) == usable
-    if usable:
-        assert await book.choose(principal) == usable[0]
-    else:
-        with pytest.raises(NoAccount):
-            await book.choose(principal)
-
-
 async def test_an_unknown_token_asks_the_store_once_a_second_at_most() -> None:
     clock, store = StillClock(), Accounts(REAL)
     book = await book_of(store, clock=clock)
@@ -84,26 +48,6 @@ async def test_an_unknown_token_asks_the_store_once_a_second_at_most() -> None:
     clock.move(1.0)
     assert await book.by_token("t") == REAL
     assert store.asked == 3
-
-
-async def test_an_account_that_another_replica_has_just_made_takes_messages() -> None:
-    store = Accounts()
-    book = await book_of(store)
-    store.rows = [REAL]
-
-    assert await book.choose(principal_of(team_of())) == REAL
-    assert store.asked == 2
-
-
-async def test_all_who_miss_an_account_at_once_wait_for_one_answer() -> None:
-    store = Accounts()
-    book = await book_of(store)
-    store.rows = [REAL]
-
-    chosen = await asyncio.gather(*(book.choose(principal_of(team_of())) for _ in range(20)))
-
-    assert chosen == [REAL] * 20
-    assert store.asked == 2
 
 
 async def test_a_known_token_asks_nobody() -> None:

@@ -10,12 +10,15 @@ from relay.domain.errors import StoreError, StoreUnavailable
 from relay.domain.ids import MessageId, SubmissionId, TeamId
 from relay.domain.messages import SubmissionWork
 from relay.domain.provider import Accepted, NotSent, SendOutcome, Unconfirmed
+from relay.domain.teams import Team
 from relay.domain.times import LATEST_MS
 from relay.ports import FinishedSubmission, MaySend, Provider, Store, StoredEffects, always
 from relay.services.accounts import AccountBook
 from relay.services.membership import Alone, Members
+from relay.services.routing import Routing
+from relay.services.slots import Gates
 from relay.services.submit import Submit
-from tests.services.stillness import Among, FixedEntropy, StillClock, account_of
+from tests.services.stillness import Among, FixedEntropy, StillClock, account_of, team_of
 
 WORK = SubmissionWork(
     id=SubmissionId("sub_" + "1" * 32),
@@ -38,17 +41,20 @@ ACCEPTED = Accepted(task_id=None, code="00", message=None)
 class Away:
     """A store that cannot be written the first ``failures`` times; it keeps how it was asked."""
 
-    def __init__(self, account: Account, failures: int, error: Exception | None = None) -> None:
-        self._account = account
+    def __init__(self, accounts: list[Account], failures: int, error: Exception | None = None) -> None:
+        self._accounts = accounts
         self._failures = failures
         self._error = error or StoreUnavailable("away")
         self.finished: list[dict[str, Any]] = []
 
     async def accounts(self) -> list[Account]:
-        return [self._account]
+        return self._accounts
 
     async def callback_tokens(self) -> dict[bytes, Any]:
         return {}
+
+    async def team(self, team_id: str) -> Team:
+        return team_of()
 
     async def finish_submission(self, work: SubmissionWork, outcome: SendOutcome, **more: Any) -> FinishedSubmission:
         if self._failures:
@@ -94,15 +100,17 @@ async def attempt(
     account: Account | None = None,
     error: Exception | None = None,
     members: Members | None = None,
+    others: tuple[Account, ...] = (),
 ) -> Attempted:
     clock = StillClock()
-    store = Away(account or account_of(), failures, error)
+    store = Away([account or account_of(), *others], failures, error)
     provider = Answers(clock, outcome)
     book = AccountBook(cast(Store, store), clock, sandbox_for_live=False)
     await book.refresh()
-    submit = Submit(
-        cast(Store, store), cast(Provider, provider), book, members or Alone(FixedEntropy()), clock, FixedEntropy()
-    )
+    members = members or Alone(FixedEntropy())
+    gates = Gates(clock, members, FixedEntropy())
+    routing = Routing(cast(Store, store), book, gates, clock)
+    submit = Submit(cast(Store, store), cast(Provider, provider), book, gates, routing, members, clock, FixedEntropy())
     done = await submit.attempt(work)
     return Attempted(store, provider, clock, done.seconds)
 
@@ -188,3 +196,31 @@ async def test_the_provider_is_given_the_same_question_for_the_first_byte() -> N
     among.owning = True
     done.clock.ms = LATEST_MS
     assert not done.provider.may_send()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "attempts", "number", "delay_ms"),
+    [
+        (NotSent(why="connect"), 1, 2, 0),
+        (NotSent(why="http_429", retry_after_s=60.0), 1, 2, 0),
+        (NotSent(why="code", code="08", reason="throttled"), 1, 2, 0),
+        # Both had their turn.
+        (NotSent(why="connect"), 2, 2, 550),
+        (NotSent(why="connect"), 4, 2, 1100),
+        (NotSent(why="lease"), 1, None, 550),
+        (Unconfirmed(why="read_timeout"), 1, None, 550),
+    ],
+    ids=str,
+)
+async def test_only_what_was_not_sent_goes_to_the_next_account_and_at_once_if_that_has_not_had_its_turn(
+    outcome: SendOutcome, attempts: int, number: int | None, delay_ms: int
+) -> None:
+    work = msgspec.structs.replace(WORK, attempt=attempts, on_unconfirmed="resend")
+    members = Among()
+    members.owning = outcome != NotSent(why="lease")
+
+    done = await attempt(outcome, work=work, members=members, others=(account_of(2),))
+
+    (finish,) = done.store.finished
+    assert finish["move_to"] == (None if number is None else account_of(number).id)
+    assert finish["retry_due_ms"] - finish["now_ms"] == delay_ms

@@ -47,6 +47,7 @@ def view_of(*statuses: RecipientStatus) -> MessageView:
                 status=status,
                 code=None,
                 provider_message=None,
+                waiting_for=None,
             )
             for index, status in enumerate(statuses)
         ],

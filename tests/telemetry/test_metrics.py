@@ -3,6 +3,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from relay.domain.breakers import BREAKER_STATES
 from relay.telemetry.metrics import MAX_ACCOUNTS, MAX_ROUTES, Metrics
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
@@ -30,6 +31,11 @@ def use_everything(metrics: Metrics) -> None:
     metrics.report_conflicts(1)
     metrics.upstream_called("main", "send", "accepted", 0.05)
     metrics.balance("main", "199999", prepaid=True)
+    metrics.breaker("main", "open")
+    metrics.breaker("main", "half_open")
+    metrics.breaker_opened("main", "balance", 2)
+    metrics.failed_over("main", "spare", 3)
+    metrics.waiting_on("main", 5)
     metrics.message_accepted("otp")
     metrics.recipients_moved("delivered", 3)
     metrics.segments_moved("delivered", 6)
@@ -59,6 +65,11 @@ def test_every_method_moves_its_metric(metrics: Metrics) -> None:
     assert value(metrics, "relay_upstream_requests_total", account="main", call="send", outcome="accepted") == 1
     assert value(metrics, "relay_upstream_request_duration_seconds_sum", account="main", call="send") == 0.05
     assert value(metrics, "relay_account_balance_sms", account="main", payment="prepaid") == 199999
+    states = {state: value(metrics, "relay_account_breaker", account="main", state=state) for state in BREAKER_STATES}
+    assert states == {"closed": 0, "open": 0, "half_open": 1, "slow_start": 0}
+    assert value(metrics, "relay_account_breaker_openings_total", account="main", reason="balance") == 2
+    assert value(metrics, "relay_failovers_total", **{"from": "main", "to": "spare"}) == 3
+    assert value(metrics, "relay_account_waiting_submissions", account="main") == 5
     assert value(metrics, "relay_messages_accepted_total", category="otp") == 1
     assert value(metrics, "relay_recipients_total", status="delivered") == 3
     assert value(metrics, "relay_segments_total", status="delivered") == 6

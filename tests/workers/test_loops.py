@@ -17,12 +17,17 @@ from relay.domain.provider import Accepted, BodyKind, NotSent, Refused, SendOutc
 from relay.domain.times import LATEST_MS
 from relay.ports import FinishedSubmission, Hints, MaySend, Provider, Store, StoredEffects, always
 from relay.services.accounts import AccountBook
+from relay.services.balance import Balances
 from relay.services.membership import Alone
 from relay.services.pull import Pull, PullResult
+from relay.services.reroute import Reroute
+from relay.services.routing import Routing
 from relay.services.slots import Gates
 from relay.services.submit import Submit
 from relay.telemetry.metrics import Metrics
+from relay.workers.breakers import BreakerWatch
 from relay.workers.hints import Silent
+from relay.workers.leaving import Leaving
 from relay.workers.pull import PullWorker
 from relay.workers.submit import SubmitWorker, describe
 from tests.services.stillness import FixedEntropy, StillClock, account_of
@@ -110,14 +115,18 @@ async def workshop_of(waiting: int, hints: Hints | None = None) -> Workshop:
     store, provider, settled = Queue(waiting, clock), Provided(), list[MessageId]()
     book = AccountBook(cast(Store, store), clock, sandbox_for_live=False)
     await book.refresh()
+    kept, gates, metrics = cast(Store, store), Gates(clock, members, FixedEntropy()), Metrics()
+    routing = Routing(kept, book, gates, clock)
     worker = SubmitWorker(
-        cast(Store, store),
-        Submit(cast(Store, store), cast(Provider, provider), book, members, clock, FixedEntropy()),
+        kept,
+        Submit(kept, cast(Provider, provider), book, gates, routing, members, clock, FixedEntropy()),
         book,
-        Gates(clock, members),
+        gates,
+        BreakerWatch(gates, Balances(kept, cast(Provider, provider), routing, members, clock), clock, metrics),
+        Leaving(kept, Reroute(kept, routing, clock), book, clock, metrics),
         members,
         clock,
-        Metrics(),
+        metrics,
         lease_s=60.0,
         set_going=lambda effects: None,
         settled=settled.append,

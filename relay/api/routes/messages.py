@@ -61,7 +61,7 @@ async def create_message(call: Call) -> Answer:
 async def _waited(call: Call, accepted: AcceptedMessage, use: KeyUse | None, wait_s: int, headers: Headers) -> Answer:
     services = call.services
     try:
-        view = await services.wait.settled(call.team.id, accepted.view.id, wait_s)
+        view = services.routing.explain(await services.wait.settled(call.team.id, accepted.view.id, wait_s))
         body = _ENCODER.encode(view)
         if use is not None:
             await services.store.keep_answer(use.answered(200, body, services.clock.now_ms()))
@@ -86,12 +86,14 @@ async def list_messages(call: Call) -> Answer:
         created_before_ms=moment_ms(query.created_before),
     )
     page = await call.services.store.messages(call.team.id, filters, position=position, limit=limit)
-    return page_answer("messages", page.data, page.next_position, path=call.path, query=call.raw_query)
+    data = [call.services.routing.explain(view) for view in page.data]
+    return page_answer("messages", data, page.next_position, path=call.path, query=call.raw_query)
 
 
 async def get_message(call: Call) -> Answer:
     """One message with its counts."""
-    return found(await call.services.store.message(call.team.id, call.parameter("message_id")), "message")
+    view = await call.services.store.message(call.team.id, call.parameter("message_id"))
+    return found(None if view is None else call.services.routing.explain(view), "message")
 
 
 async def list_recipients(call: Call) -> Answer:

@@ -95,7 +95,7 @@ def _look_up(db: Db, account: bytes, rows: Sequence[ReportRow]) -> Script[_Named
 
 def _find_submissions(db: Db, account: bytes, tasks: Sequence[str]) -> Script[dict[str, SubmissionRow]]:
     own = yield from find_submissions(db, [bytes.fromhex(task) for task in tasks if is_task_id(task)])
-    by_id = {row.id: row for row in own if row.account == account}
+    by_id = {row.id: row for row in own if row.account == account or _may_have_moved(row)}
     by_task = {row.id.hex(): row for row in by_id.values()}
     theirs = [{"task_id": task, "account": account} for task in tasks if task not in by_task]
     ids: dict[str, bytes] = {}
@@ -105,6 +105,11 @@ def _find_submissions(db: Db, account: bytes, tasks: Sequence[str]) -> Script[di
     by_id.update((row.id, row) for row in more)
     by_task.update((task, by_id[key]) for task, key in ids.items())
     return by_task
+
+
+def _may_have_moved(row: SubmissionRow) -> bool:
+    """Whether it may have been tried over another account than it has now: what comes from there is proof as well."""
+    return row.attempt > (0 if row.status == "queued" else 1)
 
 
 def _read_recipients(db: Db, named: _Named, rows: Sequence[ReportRow]) -> Script[None]:

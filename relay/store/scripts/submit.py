@@ -94,7 +94,14 @@ def next_due_ms(db: Db, account_id: AccountId) -> Script[int | None]:
 
 
 def finish(
-    db: Db, work: SubmissionWork, outcome: SendOutcome, *, now_ms: int, retry_due_ms: int, resend: bool
+    db: Db,
+    work: SubmissionWork,
+    outcome: SendOutcome,
+    *,
+    now_ms: int,
+    retry_due_ms: int,
+    resend: bool,
+    move_to: AccountId | None,
 ) -> Script[FinishedSubmission]:
     """See ``relay.ports.Store.finish_submission``."""
     row = yield from find_submission(db, raw_bytes(work.id))
@@ -102,6 +109,7 @@ def finish(
     if row is None or row.claim != work.claim or row.status != "submitting":
         return _finished(row, work, effects, fenced=True, retry_due_ms=None)
     retried: int | None = None
+    moved_to: AccountId | None = None
     match outcome:
         case Accepted():
             yield from settle(
@@ -125,9 +133,12 @@ def finish(
                 yield from settle(db, effects, row, "submitted", now_ms=now_ms)
             else:
                 retried = retry_due_ms
+                # Only where nothing of it can be: two providers' accounts would send it twice.
+                moved_to = None if row.maybe_sent else move_to
                 yield from requeue(
                     db,
                     row,
+                    account=row.account if moved_to is None else raw_bytes(moved_to),
                     due_ms=retry_due_ms,
                     now_ms=now_ms,
                     maybe_sent=row.maybe_sent,
@@ -137,11 +148,17 @@ def finish(
         case Unconfirmed():
             if (yield from leave_unconfirmed(db, effects, row, now_ms=now_ms, due_ms=retry_due_ms, resend=resend)):
                 retried = retry_due_ms
-    return _finished(row, work, effects, fenced=False, retry_due_ms=retried)
+    return _finished(row, work, effects, fenced=False, retry_due_ms=retried, moved_to=moved_to)
 
 
 def _finished(
-    row: SubmissionRow | None, work: SubmissionWork, effects: Effects, *, fenced: bool, retry_due_ms: int | None
+    row: SubmissionRow | None,
+    work: SubmissionWork,
+    effects: Effects,
+    *,
+    fenced: bool,
+    retry_due_ms: int | None,
+    moved_to: AccountId | None = None,
 ) -> FinishedSubmission:
     return FinishedSubmission(
         fenced=fenced,
@@ -149,6 +166,7 @@ def _finished(
         message_id=work.message_id,
         retry_due_ms=retry_due_ms,
         effects=reports.effects_of(effects),
+        moved_to=moved_to,
     )
 
 
@@ -190,16 +208,18 @@ def requeue(
     db: Db,
     row: SubmissionRow,
     *,
+    account: bytes,
     due_ms: int,
     now_ms: int,
     maybe_sent: int,
     code: str | None,
     provider_message: str | None,
 ) -> Script[None]:
-    """Back to ``queued``, under the same taskId."""
+    """Back to ``queued``, under the same taskId, over this account."""
     yield from db.put(
         "submissions.requeue",
         id=row.id,
+        account=account,
         due_ms=due_ms,
         now_ms=now_ms,
         maybe_sent=maybe_sent,
@@ -221,7 +241,16 @@ def leave_unconfirmed(
         yield from settle(db, effects, row, "submitted", now_ms=now_ms)
         return False
     if resend and row.attempt < MAX_RESENDS:
-        yield from requeue(db, row, due_ms=due_ms, now_ms=now_ms, maybe_sent=1, code=None, provider_message=None)
+        yield from requeue(
+            db,
+            row,
+            account=row.account,
+            due_ms=due_ms,
+            now_ms=now_ms,
+            maybe_sent=1,
+            code=None,
+            provider_message=None,
+        )
         return True
     if row.on_unconfirmed == "fail":
         # No quota back: it may have been sent all the same.

@@ -148,6 +148,8 @@ def _submission(row: Row) -> SubmissionView:
         status=row[3],
         code=row[4],
         provider_message=row[5],
+        # It was not sent the last time. Whether its account takes nothing at all, only the process that sends knows.
+        waiting_for="account" if row[3] == "queued" and row[6] and not row[7] else None,
     )
 
 

@@ -76,6 +76,27 @@ WHERE account = :account AND priority = :priority AND due_ms <= :now_ms AND expi
   AND status IN ('scheduled', 'queued')
 ORDER BY due_ms LIMIT :most
 
+-- Those that may go to another account. What nobody else takes lies ahead of the rest, and is skipped.
+-- name: submissions.stranded
+SELECT id, message, n_total FROM submissions
+WHERE account = :account AND priority = :priority AND due_ms <= :now_ms AND expires_ms > :now_ms
+  AND status IN ('scheduled', 'queued') AND maybe_sent = 0
+ORDER BY due_ms LIMIT :most OFFSET :skip
+
+-- name: messages.team_of
+SELECT id, team FROM messages WHERE id = :message
+
+-- name: submissions.change_account
+UPDATE submissions SET account = :to_account
+WHERE id = :id AND account = :account AND status IN ('scheduled', 'queued') AND maybe_sent = 0
+RETURNING id, account
+
+-- name: submissions.due_number
+SELECT COUNT(*) FROM (
+  SELECT due_ms FROM submissions
+  WHERE account = :account AND priority = :priority AND due_ms <= :now_ms AND status IN ('scheduled', 'queued')
+  LIMIT :most) AS due
+
 -- name: submissions.mark_submitting
 UPDATE submissions SET status = 'submitting', attempt = attempt + 1, claim = :claim, lease_until_ms = :lease_until_ms,
   since_ms = :now_ms
@@ -110,7 +131,7 @@ SELECT provider_task_id, id FROM submissions WHERE provider_task_id = :task_id A
 SELECT id FROM submissions WHERE status = 'submitting' ORDER BY lease_until_ms
 
 -- name: submissions.requeue
-UPDATE submissions SET status = 'queued', due_ms = :due_ms, claim = NULL, lease_until_ms = NULL, since_ms = :now_ms,
+UPDATE submissions SET status = 'queued', account = :account, due_ms = :due_ms, claim = NULL, lease_until_ms = NULL, since_ms = :now_ms,
   maybe_sent = :maybe_sent, code = :code, provider_message = :provider_message
 WHERE id = :id
 

@@ -50,7 +50,7 @@ SELECT id FROM messages WHERE team >= :team AND team <= :team ORDER BY team, id 
 SELECT id FROM messages WHERE team >= :team AND team <= :team ORDER BY team DESC, id DESC LIMIT 1
 
 -- name: submissions.of_message
-SELECT id, provider_task_id, account, status, code, provider_message FROM submissions
+SELECT id, provider_task_id, account, status, code, provider_message, attempt, maybe_sent FROM submissions
 WHERE message = :message ORDER BY id
 
 -- name: messages.exists

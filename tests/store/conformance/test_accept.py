@@ -80,6 +80,7 @@ async def test_what_was_accepted_is_seen_whole(world: World) -> None:
                 status="submitting",
                 code=None,
                 provider_message=None,
+                waiting_for=None,
             )
             for index, part in enumerate((first, second))
         ],

@@ -139,6 +139,7 @@ def _submission_view(
         status=status,
         code=code,
         provider_message=provider_message,
+        waiting_for=None,
     )
 
 

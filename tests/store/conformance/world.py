@@ -136,6 +136,7 @@ class World:
         now_ms: int = NOW_MS,
         retry_due_ms: int = RETRY_MS,
         resend: bool | None = None,
+        move_to: AccountId | None = None,
     ) -> FinishedSubmission:
         """Store an outcome; resent when the message says so, unless told."""
         return await self.store.finish_submission(
@@ -144,6 +145,7 @@ class World:
             now_ms=now_ms,
             retry_due_ms=retry_due_ms,
             resend=work.on_unconfirmed == "resend" if resend is None else resend,
+            move_to=move_to,
         )
 
     async def report(

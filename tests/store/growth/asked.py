@@ -105,6 +105,8 @@ def _value(name: str, parameter: str, size: Size) -> Any:
         ("submissions.untold", "before_ms"): NOW_MS - 15 * MINUTE_MS,
         ("idempotency.forget", "before_ms"): NOW_MS - fill.SPAN_MS + HOUR_MS,
         ("recipients.recent_sends", "category"): "otp",
+        ("submissions.due_number", "most"): 10_000,
+        ("submissions.stranded", "skip"): 0,
     }
     if (name, parameter) in own:
         return own[name, parameter]
@@ -116,6 +118,7 @@ def _value(name: str, parameter: str, size: Size) -> Any:
         return made_id(_OLD_MS, kind, 0) if kind in _PLATFORM else size.id(kind, number)
     values: dict[str, Any] = {
         "account": _ACCOUNT,
+        "to_account": _ACCOUNT,
         "after": 0,
         "before": _NEWEST,
         "before_ms": NOW_MS,

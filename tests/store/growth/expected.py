@@ -59,6 +59,7 @@ INDEXES: Final[dict[str, tuple[str, ...]]] = {
         "recipients_by_span (substr(submission, 1, 3) =, mobile =)",
         "submissions key (id =)",
     ),
+    "messages.team_of": ("messages key (id =)",),
     "messages.view": ("message_states key (message =)", "messages key (id =)"),
     "orphans.adoptable": ("orphans key (id >=)", "submissions_by_task (provider_task_id =)"),
     "orphans.of_task": ("orphans_by_task (account =, task_id =)",),
@@ -92,8 +93,10 @@ INDEXES: Final[dict[str, tuple[str, ...]]] = {
         "submissions_by_task (provider_task_id =)",
     ),
     "states.move": ("message_states key (message =)",),
+    "submissions.change_account": ("submissions key (id =)",),
     "submissions.close_some": ("submissions key (id =)",),
     "submissions.due": ("submissions_due (account =, priority =, due_ms <=)",),
+    "submissions.due_number": ("submissions_due (account =, priority =, due_ms <=)",),
     "submissions.expired": ("submissions_expiring (expires_ms <=)",),
     "submissions.find": ("messages key (id =)", "submissions key (id =)"),
     "submissions.find_by_task": ("submissions_by_task (provider_task_id =)",),
@@ -106,6 +109,7 @@ INDEXES: Final[dict[str, tuple[str, ...]]] = {
     "submissions.running": ("submissions_running ()",),
     "submissions.settle": ("submissions key (id =)",),
     "submissions.silent": ("submissions_silent (since_ms <=)",),
+    "submissions.stranded": ("submissions_due (account =, priority =, due_ms <=)",),
     "submissions.untold": ("submissions_untold (since_ms <=)",),
     "submissions.waiting": ("submissions_due (due_ms <=)",),
     "submissions.work": ("messages key (id =)",),
@@ -281,6 +285,7 @@ PAGES_A_ROW: Final = 8
 MORE_PAGES: Final = {
     "deliveries.waiting": 1_000,  # a metric, of one row: counts what is due, up to 10,000
     "submissions.waiting": 1_000,  # the same
+    "submissions.due_number": 1_000,  # the same, of one account
     "endpoints.next_due": 200,  # a look for each endpoint
     "endpoints.with_due": 200,  # the same
     "events.last_position": 200,  # a look for each day, where there are partitions

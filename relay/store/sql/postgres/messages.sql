@@ -21,3 +21,18 @@ SELECT id, message, status, attempt, n_open FROM submissions
 WHERE account = :account AND priority = :priority AND due_ms <= :now_ms AND expires_ms + 0 > :now_ms
   AND status IN ('scheduled', 'queued')
 ORDER BY due_ms LIMIT :most FOR UPDATE SKIP LOCKED
+
+-- The sum: as in the claim.
+-- name: submissions.stranded
+SELECT id, message, n_total FROM submissions
+WHERE account = :account AND priority = :priority AND due_ms <= :now_ms AND expires_ms + 0 > :now_ms
+  AND status IN ('scheduled', 'queued') AND maybe_sent = 0
+ORDER BY due_ms LIMIT :most OFFSET :skip
+
+-- What another replica is just claiming, moving or settling is passed over: it is not ours to move any more.
+-- name: submissions.change_account
+UPDATE submissions SET account = :to_account
+WHERE id = (SELECT s.id FROM submissions s
+  WHERE s.id = :id AND s.account = :account AND s.status IN ('scheduled', 'queued') AND s.maybe_sent = 0
+  FOR UPDATE SKIP LOCKED)
+RETURNING id, account

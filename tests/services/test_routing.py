@@ -1,0 +1,427 @@
+"""Which account takes what."""
+
+import asyncio
+from collections import Counter
+from typing import cast
+
+import msgspec
+import pytest
+
+from relay.domain.accounts import Account
+from relay.domain.errors import NoAccount
+from relay.domain.ids import AccountId, MessageId, SubmissionId, TeamId
+from relay.domain.messages import MessageView, SubmissionView, SubmissionWork
+from relay.domain.provider import Accepted, NotSent, Refused
+from relay.domain.states import RecipientStatus
+from relay.domain.teams import AccountPolicy, Mode, Team
+from relay.domain.times import LATEST_MS, instant
+from relay.ports import Store
+from relay.services.accounts import AccountBook
+from relay.services.membership import Alone
+from relay.services.routing import TEAM_KEPT_S, Onward, Routing
+from relay.services.slots import Gates
+from relay.system import SystemEntropy
+from tests.services.stillness import FixedEntropy, StillClock, account_of, principal_of, team_of
+
+FIRST, SECOND, THIRD, OFF = account_of(1), account_of(2), account_of(3), account_of(4, disabled=True)
+SANDBOX = account_of(9, sandbox=True)
+MESSAGE = MessageId("msg_" + "1" * 32)
+NO_MONEY = Refused(code="03", message=None, reason="balance", scope="account")
+
+
+class Kept:
+    """The part of a store that routing reads."""
+
+    def __init__(self, *accounts: Account) -> None:
+        self.rows = list(accounts)
+        self.asked = 0
+        self.teams: dict[str, Team] = {}
+        self.asked_teams = 0
+
+    async def accounts(self) -> list[Account]:
+        self.asked += 1
+        await asyncio.sleep(0)
+        return self.rows
+
+    async def callback_tokens(self) -> dict[bytes, AccountId]:
+        return {}
+
+    async def team(self, team_id: str) -> Team | None:
+        self.asked_teams += 1
+        return self.teams.get(team_id)
+
+    async def waiting_on(self, account_id: AccountId, now_ms: int) -> int:
+        return 7
+
+
+class Routed:
+    """Routing over these accounts, and a team that uses them."""
+
+    def __init__(self, *accounts: Account, development: bool = False) -> None:
+        self.store = Kept(*accounts)
+        self.clock = StillClock()
+        store = cast(Store, self.store)
+        self.book = AccountBook(store, self.clock, sandbox_for_live=development)
+        self.gates = Gates(self.clock, Alone(FixedEntropy()), FixedEntropy())
+        self.routing = Routing(store, self.book, self.gates, self.clock)
+        self.team = team_of()
+
+    def use(self, policy: AccountPolicy, *accounts: Account) -> None:
+        """The team uses these, in this order."""
+        ids = tuple(account.id for account in accounts)
+        self.team = msgspec.structs.replace(team_of(accounts=ids), account_policy=policy)
+        self.store.teams[self.team.id] = self.team
+
+    async def choose(self, message_id: MessageId = MESSAGE, mode: Mode = "live") -> Account:
+        return await self.routing.choose(principal_of(self.team, mode), message_id)
+
+    async def onward(self, account: Account, attempt: int, numbers: int = 1) -> Onward:
+        return await self.routing.onward(work_of(account, attempt, numbers))
+
+    async def instead(self, account: Account, numbers: int = 1, planned: int = 0) -> AccountId | None:
+        return await self.routing.instead(
+            self.team.id, MESSAGE, account.id, numbers, Counter({one.id: planned for one in self.store.rows})
+        )
+
+    def break_(self, *accounts: Account) -> None:
+        """They are out of money."""
+        for account in accounts:
+            breaker = self.gates.of(account).breaker
+            breaker.learn(breaker.begin(), NO_MONEY)
+
+    def half_open(self, account: Account) -> None:
+        """It may be probed by a message."""
+        breaker = self.gates.of(account).breaker
+        for _ in range(5):
+            breaker.learn(breaker.begin(), NotSent(why="connect"))
+        self.clock.move(5.5)
+
+
+async def routed(*accounts: Account, development: bool = False) -> Routed:
+    made = Routed(*accounts, development=development)
+    await made.book.refresh()
+    made.use("order", *[account for account in accounts if not account.sandbox])
+    return made
+
+
+def work_of(account: Account, attempt: int, numbers: int) -> SubmissionWork:
+    return SubmissionWork(
+        id=SubmissionId("sub_" + "1" * 32),
+        message_id=MESSAGE,
+        team_id=TeamId("team_" + "1" * 32),
+        account_id=account.id,
+        text="hello",
+        extension=None,
+        mobiles=[13800130000 + number for number in range(numbers)],
+        attempt=attempt,
+        claim=b"claim",
+        lease_until_ms=LATEST_MS,
+        category="notice",
+        on_unconfirmed="hold",
+        accepted_ms=0,
+    )
+
+
+# -- a new message ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("accounts", "mode", "wanted", "development", "usable", "waits_at"),
+    [
+        ([FIRST, SECOND, SANDBOX], "live", [], False, [FIRST, SECOND], None),
+        ([FIRST, SECOND, SANDBOX], "test", [], False, [SANDBOX], None),
+        ([FIRST, SECOND, SANDBOX], "test", [FIRST], False, [SANDBOX], None),
+        ([FIRST, SECOND, SANDBOX], "live", [SECOND, FIRST], False, [SECOND, FIRST], None),
+        ([FIRST, SECOND, SANDBOX], "live", [SECOND], False, [SECOND], None),
+        ([FIRST, OFF], "live", [OFF], False, [], OFF),
+        ([FIRST, OFF], "live", [OFF, FIRST], False, [FIRST], None),
+        ([OFF], "live", [], False, [], OFF),
+        ([SANDBOX], "live", [], False, [], None),
+        ([SANDBOX], "live", [], True, [SANDBOX], None),
+        ([OFF, SANDBOX], "live", [], True, [SANDBOX], None),
+        ([FIRST, SANDBOX], "live", [], True, [FIRST], None),
+        ([FIRST, SANDBOX], "live", [SANDBOX], False, [], None),
+        ([FIRST, SANDBOX], "live", [SANDBOX], True, [SANDBOX], None),
+        ([FIRST], "test", [], True, [], None),
+        ([], "live", [], True, [], None),
+    ],
+)
+async def test_a_key_uses_these_accounts_in_this_order(
+    accounts: list[Account],
+    mode: Mode,
+    wanted: list[Account],
+    development: bool,
+    usable: list[Account],
+    waits_at: Account | None,
+) -> None:
+    world = await routed(*accounts, development=development)
+    world.use("order", *wanted)
+
+    assert world.routing.usable_by(principal_of(world.team, mode)) == usable
+    if usable or waits_at:
+        assert await world.choose(mode=mode) == (waits_at or usable[0])
+    else:
+        with pytest.raises(NoAccount):
+            await world.choose(mode=mode)
+
+
+async def test_an_account_that_another_replica_has_just_made_takes_messages() -> None:
+    world = await routed()
+    world.store.rows = [FIRST]
+
+    assert await world.choose() == FIRST
+    assert world.store.asked == 2
+
+
+async def test_all_who_miss_an_account_at_once_wait_for_one_answer() -> None:
+    world = await routed()
+    world.store.rows = [FIRST]
+
+    chosen = await asyncio.gather(*(world.choose() for _ in range(20)))
+
+    assert chosen == [FIRST] * 20
+    assert world.store.asked == 2
+
+
+async def test_what_changes_in_the_book_changes_the_choice() -> None:
+    world = await routed(FIRST, SECOND)
+    assert await world.choose() == FIRST
+
+    world.store.rows = [msgspec.structs.replace(FIRST, disabled=True), SECOND]
+    await world.book.refresh()
+
+    assert await world.choose() == SECOND
+
+
+async def test_a_message_goes_past_an_account_that_takes_nothing_and_waits_at_the_first_when_none_does() -> None:
+    world = await routed(OFF, FIRST, SECOND)
+
+    world.break_(FIRST)
+    assert await world.choose() == SECOND
+    world.break_(SECOND)
+    assert await world.choose() == FIRST
+
+
+async def test_an_account_on_probation_takes_what_it_may_and_nothing_waits_in_line_for_it() -> None:
+    world = await routed(FIRST, SECOND)
+    world.half_open(FIRST)
+    gate = world.gates.of(FIRST)
+
+    assert await world.choose() == FIRST
+    assert gate.take()
+    assert await world.choose() == SECOND
+    gate.breaker.learn(gate.begin(), Accepted(task_id=None, code="00", message=None))
+    gate.end()
+    assert await world.choose() == FIRST
+    gate.backlog = True
+    assert await world.choose() == SECOND
+
+
+async def test_with_all_others_open_a_message_waits_for_the_one_on_probation() -> None:
+    world = await routed(FIRST, SECOND)
+    world.half_open(SECOND)
+    world.break_(FIRST)
+    assert world.gates.of(SECOND).take()
+
+    assert await world.choose() == SECOND
+
+
+async def test_by_weight_each_account_gets_its_part_and_weight_0_gets_what_no_other_takes() -> None:
+    light, heavy, none = (
+        msgspec.structs.replace(account, weight=weight) for account, weight in ((FIRST, 1), (SECOND, 3), (THIRD, 0))
+    )
+    world = await routed(none, light, heavy)
+    world.use("weight", none, light, heavy)
+    entropy = SystemEntropy()
+    messages = [MessageId(entropy.new_id("msg_")) for _ in range(4000)]
+
+    chosen = Counter([(await world.choose(message)).id for message in messages])
+
+    assert set(chosen) == {light.id, heavy.id}
+    # Six standard deviations of a binomial of 4,000 tries at 1/4.
+    assert abs(chosen[light.id] - 1000) < 165
+    assert [await world.choose(message) for message in messages[:50]] == [
+        await world.choose(message) for message in messages[:50]
+    ]
+    world.break_(light, heavy)
+    assert {(await world.choose(message)).id for message in messages[:50]} == {none.id}
+
+
+# -- what was not sent -----------------------------------------------------------------------------------------------
+
+
+async def test_what_was_not_sent_goes_round_all_accounts_at_once_and_then_waits_for_the_next_round() -> None:
+    world = await routed(FIRST, SECOND, THIRD)
+
+    assert await world.onward(FIRST, 1) == Onward(account_id=SECOND.id, rounds=1, at_once=True)
+    assert await world.onward(SECOND, 2) == Onward(account_id=THIRD.id, rounds=1, at_once=True)
+    assert await world.onward(THIRD, 3) == Onward(account_id=FIRST.id, rounds=1, at_once=False)
+    assert await world.onward(FIRST, 4) == Onward(account_id=SECOND.id, rounds=1, at_once=True)
+    assert await world.onward(THIRD, 6) == Onward(account_id=FIRST.id, rounds=2, at_once=False)
+
+
+async def test_by_weight_too_every_account_has_its_turn() -> None:
+    world = await routed(FIRST, SECOND, THIRD)
+    world.use("weight", FIRST, SECOND, THIRD)
+    here = await world.choose()
+    visited = [here.id]
+
+    for attempt in (1, 2):
+        onward = await world.onward(here, attempt)
+        assert onward.account_id is not None
+        visited.append(onward.account_id)
+        here = next(account for account in (FIRST, SECOND, THIRD) if account.id == onward.account_id)
+
+    assert sorted(visited) == [FIRST.id, SECOND.id, THIRD.id]
+
+
+async def test_it_goes_to_nobody_who_cannot_take_it() -> None:
+    small = msgspec.structs.replace(THIRD, max_mobiles=10)
+    world = await routed(FIRST, SECOND, small, OFF)
+    world.break_(SECOND)
+
+    assert (await world.onward(FIRST, 1)).account_id == small.id
+    assert (await world.onward(FIRST, 1, numbers=11)).account_id is None
+
+
+async def test_a_single_account_tries_again_by_itself() -> None:
+    world = await routed(FIRST)
+
+    assert await world.onward(FIRST, 5) == Onward(account_id=None, rounds=5, at_once=False)
+
+
+async def test_nothing_leaves_the_sandbox_and_nothing_comes_to_it() -> None:
+    world = await routed(FIRST, SANDBOX, development=True)
+    world.use("order", FIRST, SANDBOX)
+
+    assert (await world.onward(FIRST, 1)).account_id is None
+    assert (await world.onward(SANDBOX, 1)).account_id is None
+    assert await world.instead(SANDBOX) is None
+
+
+async def test_what_belongs_to_no_team_any_more_stays() -> None:
+    world = await routed(FIRST, SECOND)
+    world.store.teams.clear()
+
+    assert (await world.onward(FIRST, 1)).account_id is None
+
+
+# -- what waits ------------------------------------------------------------------------------------------------------
+
+
+async def test_what_waits_goes_to_the_first_of_the_order_that_has_room() -> None:
+    world = await routed(FIRST, SECOND, THIRD)
+    world.break_(SECOND)
+    assert await world.instead(SECOND) == FIRST.id
+
+    world.half_open(FIRST)
+    assert await world.instead(SECOND) == FIRST.id
+    assert await world.instead(SECOND, planned=1) == THIRD.id
+    world.break_(FIRST, THIRD)
+    assert await world.instead(SECOND) is None
+
+
+async def test_a_team_is_remembered_for_a_while_and_no_longer() -> None:
+    world = await routed(FIRST, SECOND, THIRD)
+    assert await world.instead(FIRST) == SECOND.id
+    world.use("order", FIRST, THIRD)
+    assert await world.instead(FIRST) == SECOND.id
+    assert world.store.asked_teams == 1
+
+    world.clock.move(TEAM_KEPT_S)
+
+    assert await world.instead(FIRST) == THIRD.id
+
+
+# -- telling ---------------------------------------------------------------------------------------------------------
+
+
+def view_of(world: Routed, *submissions: tuple[Account, RecipientStatus], send_in_ms: int | None = None) -> MessageView:
+    now_ms = world.clock.now_ms()
+    return MessageView(
+        id=MESSAGE,
+        status="queued",
+        text="hello",
+        erased=False,
+        to_count=1,
+        segments=1,
+        units=1,
+        refused=[],
+        counts={},
+        reference=None,
+        metadata={},
+        extension=None,
+        category="notice",
+        on_unconfirmed="hold",
+        created_at=instant(now_ms),
+        send_at=None if send_in_ms is None else instant(now_ms + send_in_ms),
+        expires_at=instant(now_ms + 60_000),
+        submissions=[
+            SubmissionView(
+                id=SubmissionId(f"sub_{index:032x}"),
+                task_id=f"{index:032x}",
+                account_id=account.id,
+                status=status,
+                code=None,
+                provider_message=None,
+                waiting_for=None,
+            )
+            for index, (account, status) in enumerate(submissions)
+        ],
+    )
+
+
+async def test_it_shows_what_waits_for_an_account_and_nothing_else() -> None:
+    world = await routed(FIRST, SECOND, OFF)
+    world.break_(FIRST)
+    gone = account_of(8)
+    view = view_of(
+        world, (FIRST, "queued"), (SECOND, "queued"), (OFF, "queued"), (gone, "queued"), (FIRST, "submitted")
+    )
+
+    explained = world.routing.explain(view)
+
+    assert [one.waiting_for for one in explained.submissions] == ["account", None, "account", "account", None]
+    done = view_of(world, (FIRST, "submitted"))
+    assert world.routing.explain(done) is done
+
+
+async def test_what_is_scheduled_waits_for_an_account_once_its_time_has_come() -> None:
+    world = await routed(OFF)
+
+    early = world.routing.explain(view_of(world, (OFF, "scheduled"), send_in_ms=1))
+    due = world.routing.explain(view_of(world, (OFF, "scheduled"), send_in_ms=0))
+
+    assert [early.submissions[0].waiting_for, due.submissions[0].waiting_for] == [None, "account"]
+
+
+async def test_the_health_of_an_account_is_that_of_its_breaker() -> None:
+    world = await routed(FIRST, SECOND)
+    world.break_(FIRST)
+
+    ill, well = await world.routing.health(FIRST.id), await world.routing.health(SECOND.id)
+
+    assert ill is not None
+    assert (ill.state, ill.reason, ill.waiting, ill.disabled) == ("open", "balance", 7, False)
+    assert (ill.since, ill.next_probe_at) == (
+        instant(world.clock.now_ms()),
+        instant(world.clock.now_ms() + 5500),
+    )
+    assert well is not None
+    assert (well.state, well.reason, well.next_probe_at) == ("closed", None, None)
+    assert await world.routing.health(THIRD.id) is None
+
+
+async def test_an_account_that_was_changed_is_tried_at_once() -> None:
+    world = await routed(FIRST)
+    world.break_(FIRST)
+
+    world.gates.of(msgspec.structs.replace(FIRST, version=2))
+
+    assert world.gates.of(msgspec.structs.replace(FIRST, version=2)).breaker.wants_balance()
+
+
+async def test_a_disabled_account_has_no_slots() -> None:
+    world = await routed(OFF)
+
+    assert not world.gates.of(OFF).take()
