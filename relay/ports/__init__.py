@@ -26,7 +26,7 @@ from relay.domain.provider import (
 )
 from relay.domain.retention import RetentionKind
 from relay.domain.teams import RecipientLimit
-from relay.ports.platform import AccountStore, AuditStore, KeyStore, TeamStore
+from relay.ports.platform import AccountStore, AuditStore, BalanceStore, KeyStore, TeamStore
 from relay.ports.values import (
     AttemptRecord,
     Erased,
@@ -61,6 +61,7 @@ __all__ = [
     "AccountStore",
     "AttemptRecord",
     "AuditStore",
+    "BalanceStore",
     "Clock",
     "EgressPolicy",
     "Entropy",
@@ -191,7 +192,7 @@ class Straight(Protocol):
         """Whether a delivery to this endpoint can be started by this process at once."""
 
 
-class Store(AccountStore, TeamStore, KeyStore, AuditStore, Protocol):
+class Store(AccountStore, BalanceStore, TeamStore, KeyStore, AuditStore, Protocol):
     """All that must be remembered. Lists are keyset pages; ``position`` is where the last page ended.
 
     ``team_id`` in a signature means: rows of other teams do not exist.

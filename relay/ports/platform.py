@@ -11,7 +11,7 @@ from relay.ports.values import Idempotency, NewKey, Page, Replay, Stored
 
 
 class AccountStore(Protocol):
-    """Provider accounts, their callback tokens and balances."""
+    """Provider accounts and their callback tokens."""
 
     async def create_account(
         self, account: Account, *, callback_token: str, entry: AuditEntry, idempotency: Idempotency | None
@@ -23,6 +23,10 @@ class AccountStore(Protocol):
 
     async def callback_tokens(self) -> dict[bytes, AccountId]:
         """SHA-256 of every live callback token, and whose it is."""
+
+
+class BalanceStore(Protocol):
+    """Balances of provider accounts."""
 
     async def keep_balance(self, account_id: AccountId, balance: Balance, now_ms: int) -> None:
         """Remember the last known balance."""
