@@ -8,6 +8,7 @@ from relay.ports import Clock, Store
 from relay.services.accept import Accept
 from relay.services.admin.accounts import AccountsAdmin
 from relay.services.admin.keys import KeysAdmin
+from relay.services.admin.suppressions import SuppressionsAdmin
 from relay.services.admin.teams import TeamsAdmin
 from relay.services.authenticate import Authenticate
 from relay.services.balance import Balances
@@ -33,6 +34,7 @@ class ApiServices:
     accounts_admin: AccountsAdmin
     teams_admin: TeamsAdmin
     keys_admin: KeysAdmin
+    suppressions_admin: SuppressionsAdmin
     erase: Erase
     subscribe: Subscribe
     poll: Poll

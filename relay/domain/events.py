@@ -77,7 +77,10 @@ class MessageChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InboundReceived(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
-    """A text that somebody sent to one of the team's extensions, or in answer to the team's last message."""
+    """A text that somebody sent to one of the team's extensions, or in answer to the team's last message.
+
+    `opted_out`: it is an opt-out word, and the number gets no marketing from the team any more.
+    """
 
     id: InboundId
     from_: str
@@ -87,6 +90,7 @@ class InboundReceived(msgspec.Struct, frozen=True, kw_only=True, rename={"from_"
     occurred_at: datetime | None
     matched_by: str
     message_id: MessageId | None
+    opted_out: bool
 
 
 class BalanceLow(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,7 +26,7 @@ from relay.domain.provider import (
 )
 from relay.domain.retention import RetentionKind
 from relay.domain.teams import RecipientLimit
-from relay.ports.platform import AccountStore, AuditStore, BalanceStore, KeyStore, TeamStore
+from relay.ports.platform import AccountStore, AuditStore, BalanceStore, KeyStore, SuppressionStore, TeamStore
 from relay.ports.values import (
     AttemptRecord,
     Erased,
@@ -96,6 +96,7 @@ __all__ = [
     "Stored",
     "StoredEffects",
     "Straight",
+    "SuppressionStore",
     "Swept",
     "TeamStore",
     "always",
@@ -192,7 +193,7 @@ class Straight(Protocol):
         """Whether a delivery to this endpoint can be started by this process at once."""
 
 
-class Store(AccountStore, BalanceStore, TeamStore, KeyStore, AuditStore, Protocol):
+class Store(AccountStore, BalanceStore, TeamStore, KeyStore, AuditStore, SuppressionStore, Protocol):
     """All that must be remembered. Lists are keyset pages; ``position`` is where the last page ended.
 
     ``team_id`` in a signature means: rows of other teams do not exist.
@@ -234,12 +235,14 @@ class Store(AccountStore, BalanceStore, TeamStore, KeyStore, AuditStore, Protoco
         lease_until_ms: int,
         quota: Quota | None,
         limit: RecipientLimit | None,
+        repeat_window_ms: int = 0,
         idempotency: Idempotency | None,
     ) -> Stored | Replay:
         """Store idempotency key, quota use, message, submissions and recipients. Submissions of status ``submitting``
-        are stored as leased under ``claim``, the others as waiting. ``limit`` caps what one number may get of the
-        message's category. Raises QuotaExceeded, RecipientLimitExceeded, IdempotencyKeyReused, or BodyInvalid when the
-        extension leads to another team; then nothing is stored."""
+        are stored as leased under ``claim``, the others as waiting. Raises Withheld with every number that may not get
+        it: that has opted out, and this is marketing; that got the same text within ``repeat_window_ms`` (0: it may);
+        that has had of this category what ``limit`` allows. Raises QuotaExceeded, IdempotencyKeyReused, or BodyInvalid
+        when the extension leads to another team. Whatever it raises, nothing is stored."""
 
     async def keep_answer(self, idempotency: Idempotency) -> None:
         """Replace the answer that a replay gets."""

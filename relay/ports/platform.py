@@ -1,11 +1,13 @@
 """What the platform team administers, as the store keeps it; parts of ``relay.ports.Store``."""
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from relay.domain.accounts import Account, BalanceView
 from relay.domain.audit import AuditEntry, AuditView
-from relay.domain.ids import AccountId
+from relay.domain.ids import AccountId, TeamId
 from relay.domain.provider import Balance
+from relay.domain.suppressions import Suppression
 from relay.domain.teams import KeyView, Principal, Team
 from relay.ports.values import Idempotency, NewKey, Page, Replay, Stored
 
@@ -72,3 +74,38 @@ class AuditStore(Protocol):
 
     async def audit(self, *, position: str | None, limit: int) -> Page[AuditView]:
         """Newest first."""
+
+
+class SuppressionStore(Protocol):
+    """Opt-outs: at most one for a team and a number."""
+
+    async def add_suppression(
+        self, suppression: Suppression, *, entry: AuditEntry, idempotency: Idempotency | None
+    ) -> Stored | Replay:
+        """Add one. Raises AlreadyExists when the number has opted out before; then nothing is stored."""
+
+    async def add_suppressions(
+        self,
+        suppressions: Sequence[Suppression],
+        *,
+        entry: AuditEntry,
+        idempotency: Idempotency | None,
+        render: Callable[[int], bytes],
+    ) -> int | Replay:
+        """Add those of one team that are not there yet; how many. No two have the same number. ``render`` makes the
+        answer that is kept with ``idempotency`` out of that count, and may be called several times; the entry gets the
+        counts ``added`` and ``already``."""
+
+    async def remove_suppression(self, suppression_id: str, *, entry: AuditEntry) -> bool:
+        """False when there is none."""
+
+    async def suppression(self, suppression_id: str) -> Suppression | None:
+        """One, of whichever team."""
+
+    async def suppression_of(self, team_id: TeamId, mobile: int) -> Suppression | None:
+        """Whether and how a number has opted out of a team's marketing."""
+
+    async def suppressions(
+        self, *, team_id: str | None, mobile: int | None, position: str | None, limit: int
+    ) -> Page[Suppression]:
+        """Newest first; of one team, of one number, of both, or all."""

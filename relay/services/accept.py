@@ -9,17 +9,21 @@ import msgspec
 
 from relay.domain.accounts import Account
 from relay.domain.chunks import pack
-from relay.domain.errors import BodyInvalid, FieldError, NoRecipientLeft, QuotaTooSmall
+from relay.domain.errors import (
+    BodyInvalid,
+    FieldError,
+    QuotaExceeded,
+    QuotaTooSmall,
+    Withheld,
+)
 from relay.domain.ids import AccountId, MessageId, SubmissionId, task_id
 from relay.domain.messages import (
     MessageDraft,
     MessageView,
-    RefusedNumber,
     SubmissionDraft,
     SubmissionView,
     SubmissionWork,
 )
-from relay.domain.numbers import read_mobile
 from relay.domain.segments import count_segments
 from relay.domain.states import RecipientStatus, message_status
 from relay.domain.teams import Principal, Team
@@ -28,6 +32,7 @@ from relay.ports import Clock, Entropy, Quota, Replay, Store
 from relay.services.accounts import AccountBook
 from relay.services.idempotency import KeyUse
 from relay.services.membership import Members
+from relay.services.recipients import joined, nobody_left, read_numbers
 from relay.services.requests import SendRequest
 from relay.services.slots import Gate, Gates
 
@@ -101,25 +106,33 @@ class Accept:
         now_ms = self._clock.now_ms()
         account = await self._accounts.choose(principal)
         gate = self._gates.of(account)
-        draft = self._draft(principal, team, request, account, now_ms)
-        taken = self._take_slots(draft, gate)
-        view = _view(draft)
-        answer = render(view)
-        # Shielded: once it is committed it must be started, whatever becomes of the caller.
-        replayed = await asyncio.shield(self._store_and_start(team, draft, account, gate, taken, use, answer))
-        return replayed or AcceptedMessage(view=view, answer=answer)
+        withheld = Withheld({})
+        while True:
+            draft = self._draft(principal, team, request, account, now_ms, withheld)
+            taken = self._take_slots(draft, gate)
+            view = _view(draft)
+            answer = render(view)
+            try:
+                # Shielded: once it is committed it must be started, whatever becomes of the caller.
+                replayed = await asyncio.shield(self._store_and_start(team, draft, account, gate, taken, use, answer))
+            except Withheld as more:
+                # This ends: each time at least one number less is tried.
+                withheld = joined(withheld, more)
+            else:
+                return replayed or AcceptedMessage(view=view, answer=answer)
 
     def _draft(
-        self, principal: Principal, team: Team, request: SendRequest, account: Account, now_ms: int
+        self,
+        principal: Principal,
+        team: Team,
+        request: SendRequest,
+        account: Account,
+        now_ms: int,
+        withheld: Withheld,
     ) -> MessageDraft:
-        mobiles, refused = _read_numbers(request.to)
+        mobiles, refused = read_numbers(request.to, withheld.numbers)
         if not mobiles:
-            raise NoRecipientLeft(
-                "None of the numbers can be sent to.",
-                errors=tuple(
-                    FieldError(pointer=f"/to/{index}", detail=number.reason) for index, number in enumerate(refused)
-                ),
-            )
+            raise nobody_left(refused, withheld)
         text = sign(request.text, team.signature)
         if request.send_at_ms is not None and request.send_at_ms > now_ms + LONGEST_AHEAD_MS:
             raise BodyInvalid(
@@ -183,6 +196,7 @@ class Accept:
         use: KeyUse | None,
         answer: bytes,
     ) -> Replay | None:
+        quota = self._quota(team, draft)
         claim = self._members.claim()
         lease_until_ms = draft.created_ms + self._lease_ms + int(account.timeout_s * SECOND_MS)
         stored = False
@@ -191,11 +205,19 @@ class Accept:
                 draft,
                 claim=claim,
                 lease_until_ms=lease_until_ms,
-                quota=self._quota(team, draft),
+                quota=quota,
                 limit=team.recipient_limits.get(draft.category),
+                repeat_window_ms=team.dedupe_window_s * SECOND_MS,
                 idempotency=None if use is None else use.answered(_ACCEPTED_STATUS, answer, draft.created_ms),
             )
             stored = not isinstance(outcome, Replay)
+        except QuotaExceeded as error:
+            # Not before: without the numbers that the store withholds it may fit.
+            if quota is not None and draft.units > quota.units:
+                raise QuotaTooSmall(
+                    f"The team's quota is {quota.units} units a day; this message needs {draft.units}."
+                ) from error
+            raise
         finally:
             if not stored:
                 for _ in range(taken):
@@ -214,8 +236,6 @@ class Accept:
         most = team.quota_units_per_day
         if most is None:
             return None
-        if draft.units > most:
-            raise QuotaTooSmall(f"The team's quota is {most} units a day; this message needs {draft.units}.")
         now = instant(draft.created_ms).astimezone(self._quota_zone)
         tomorrow = datetime.combine(now.date() + timedelta(days=1), time(), self._quota_zone)
         return Quota(day=now.date().isoformat(), units=most, ends_in_s=(tomorrow - now).total_seconds())
@@ -234,20 +254,6 @@ def sign(text: str, signature: str | None) -> str:
             errors=(FieldError(pointer="/text", detail=f"must begin with {signature}, or with no signature at all"),),
         )
     return signature + text
-
-
-def _read_numbers(to: list[str]) -> tuple[list[int], list[RefusedNumber]]:
-    mobiles: dict[int, None] = {}
-    refused: list[RefusedNumber] = []
-    for written in to:
-        mobile = read_mobile(written)
-        if mobile is None:
-            refused.append(RefusedNumber(to=written, reason="malformed"))
-        elif mobile in mobiles:
-            refused.append(RefusedNumber(to=written, reason="duplicate"))
-        else:
-            mobiles[mobile] = None
-    return list(mobiles), refused
 
 
 def _work(draft: MessageDraft, submission: SubmissionDraft, claim: bytes, lease_until_ms: int) -> SubmissionWork:

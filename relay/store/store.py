@@ -43,6 +43,7 @@ from relay.store.parts.accounts import AccountsPart
 from relay.store.parts.audit import AuditPart
 from relay.store.parts.balances import BalancesPart
 from relay.store.parts.keys import KeysPart
+from relay.store.parts.suppressions import SuppressionsPart
 from relay.store.parts.teams import TeamsPart
 from relay.store.scripts import accept as accepting
 from relay.store.scripts import (
@@ -64,7 +65,7 @@ from relay.store.scripts import receive as receiving
 T = TypeVar("T")
 
 
-class ScriptStore(AccountsPart, BalancesPart, TeamsPart, KeysPart, AuditPart):
+class ScriptStore(AccountsPart, BalancesPart, TeamsPart, KeysPart, AuditPart, SuppressionsPart):
     """The store. See ``relay.ports.Store`` for what each method promises."""
 
     async def close(self) -> None:
@@ -103,6 +104,7 @@ class ScriptStore(AccountsPart, BalancesPart, TeamsPart, KeysPart, AuditPart):
         lease_until_ms: int,
         quota: Quota | None,
         limit: RecipientLimit | None,
+        repeat_window_ms: int = 0,
         idempotency: Idempotency | None,
     ) -> Stored | Replay:
         return await self._driver.write(
@@ -114,9 +116,16 @@ class ScriptStore(AccountsPart, BalancesPart, TeamsPart, KeysPart, AuditPart):
                 lease_until_ms=lease_until_ms,
                 quota=quota,
                 limit=limit,
+                repeat_window_ms=repeat_window_ms,
                 idempotency=idempotency,
             ),
-            turns.accept(draft, limited=limit is not None, quota=quota, idempotency=idempotency),
+            turns.accept(
+                draft,
+                limited=limit is not None,
+                repeats=repeat_window_ms > 0,
+                quota=quota,
+                idempotency=idempotency,
+            ),
         )
 
     async def keep_answer(self, idempotency: Idempotency) -> None:

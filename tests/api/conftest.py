@@ -25,6 +25,7 @@ from relay.services.accept import Accept
 from relay.services.accounts import AccountBook
 from relay.services.admin.accounts import AccountsAdmin
 from relay.services.admin.keys import KeysAdmin
+from relay.services.admin.suppressions import SuppressionsAdmin
 from relay.services.admin.teams import TeamsAdmin
 from relay.services.apply import Apply
 from relay.services.authenticate import Authenticate
@@ -174,6 +175,7 @@ class Gateway:
             accounts_admin=AccountsAdmin(store, self.accounts, clock, entropy),
             teams_admin=TeamsAdmin(store, self.accounts, clock, entropy),
             keys_admin=KeysAdmin(store, clock, entropy),
+            suppressions_admin=SuppressionsAdmin(store, clock, entropy),
             erase=Erase(store, clock, entropy),
             subscribe=Subscribe(store, egress, clock, entropy, lambda _: None),
             poll=Poll(store, clock),

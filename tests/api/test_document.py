@@ -72,7 +72,7 @@ def test_inputs_are_closed_and_times_are_times() -> None:
     schemas = DOCUMENT["components"]["schemas"]
     inputs = [schema for name, schema in schemas.items() if name.endswith("Input")]
 
-    assert len(inputs) == 6
+    assert len(inputs) == 8
     assert all(schema["additionalProperties"] is False for schema in inputs)
     assert schemas["Message"]["properties"]["created_at"] == {"type": "string", "format": "date-time"}
     assert schemas["Event"]["discriminator"]["propertyName"] == "type"

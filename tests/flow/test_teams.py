@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from relay.api.call import ID_PREFIXES
 from relay.api.operations import Operation
 from relay.api.table import OPERATIONS
 from relay.provider.sandbox import Sandbox, SandboxServer, SandboxSettings
@@ -69,9 +70,9 @@ PROBES: dict[str, str] = {
     "inbound_id": "SELECT hex(id) FROM inbound",
     "event_id": "SELECT hex(id) FROM events",
     "endpoint_id": "SELECT hex(id) FROM endpoints",
+    "suppression_id": "SELECT hex(id) FROM suppressions",
     "delivery_id": "SELECT hex(id) FROM deliveries UNION ALL SELECT hex(id) FROM delivery_history",
 }
-PREFIXES = {"message_id": "msg_", "inbound_id": "in_", "event_id": "evt_", "endpoint_id": "ep_", "delivery_id": "dlv_"}
 
 
 async def _live_through_everything(world: World) -> dict[str, list[str]]:
@@ -81,10 +82,10 @@ async def _live_through_everything(world: World) -> dict[str, list[str]]:
     world.hooks.script("/failing", Reply(status=500))
     message = await world.send(MOBILE)
     await world.message_when(message["id"], "delivered")
-    await world.answer_back(MOBILE, "收到", "101")
+    await world.answer_back(MOBILE, "TD", "101")
     await world.hooks_when("/hook", 3)
     await until(lambda: len(world.rows("SELECT 1 FROM attempts")) == 4)
-    return {name: [PREFIXES[name] + row[0].lower() for row in world.rows(sql)] for name, sql in PROBES.items()}
+    return {name: [ID_PREFIXES[name] + row[0].lower() for row in world.rows(sql)] for name, sql in PROBES.items()}
 
 
 def _path(operation: Operation, ids: dict[str, list[str]]) -> list[str]:

@@ -5,16 +5,15 @@ from typing import Any
 
 import msgspec
 
-from relay.domain.errors import BodyInvalid, FieldError, QuotaExceeded, RecipientLimitExceeded, Refusal
-from relay.domain.ids import first_id, raw_bytes
+from relay.domain.errors import BodyInvalid, FieldError, QuotaExceeded, Refusal, Withheld
+from relay.domain.ids import raw_bytes
 from relay.domain.messages import MessageDraft
 from relay.domain.states import PRIORITY
 from relay.domain.teams import RecipientLimit
-from relay.domain.times import DAY_MS, HOUR_MS, MINUTE_MS
 from relay.ports import Idempotency, Quota, Replay, Stored
 from relay.store.script import Db, Script
+from relay.store.scripts import guards
 from relay.store.scripts import idempotency as keys
-from relay.store.scripts.spans import spans
 from relay.store.sealing import KeyRing
 
 _encode = msgspec.json.encode
@@ -29,13 +28,14 @@ def accept(
     lease_until_ms: int,
     quota: Quota | None,
     limit: RecipientLimit | None,
+    repeat_window_ms: int,
     idempotency: Idempotency | None,
 ) -> Script[Stored | Replay]:
     """See ``relay.ports.Store.accept``."""
     team = raw_bytes(draft.team_id)
     try:
-        yield from _check(db, team, draft, quota, limit)
-    except Refusal:
+        yield from _check(db, team, draft, quota, limit, repeat_window_ms)
+    except (Refusal, Withheld):
         # What the first request took may be what this one lacks.
         replay = yield from keys.replay_or_none(db, ring, idempotency)
         if replay is None:
@@ -71,12 +71,18 @@ def accept(
     return Stored()
 
 
-def _check(db: Db, team: bytes, draft: MessageDraft, quota: Quota | None, limit: RecipientLimit | None) -> Script[None]:
+def _check(
+    db: Db,
+    team: bytes,
+    draft: MessageDraft,
+    quota: Quota | None,
+    limit: RecipientLimit | None,
+    repeat_window_ms: int,
+) -> Script[None]:
     """Raises what the message is refused for; nothing was written then. Reserves the quota, last."""
     if draft.extension is not None:
         yield from _check_extension(db, team, draft.extension)
-    if limit is not None:
-        yield from _check_limit(db, team, draft, limit)
+    yield from guards.check(db, draft, limit=limit, repeat_window_ms=repeat_window_ms)
     if quota is not None:
         taken = yield from db.row("quota.reserve", team=team, day=quota.day, units=draft.units, most=quota.units)
         if taken is None:
@@ -133,33 +139,3 @@ def _check_extension(db: Db, team: bytes, extension: str) -> Script[None]:
             "The extension belongs to another team.",
             errors=(FieldError(pointer="/extension", detail="is leased to another team, or ends in one that is"),),
         )
-
-
-def _check_limit(db: Db, team: bytes, draft: MessageDraft, limit: RecipientLimit) -> Script[None]:
-    windows = [
-        (most, span)
-        for most, span in ((limit.per_minute, MINUTE_MS), (limit.per_hour, HOUR_MS), (limit.per_day, DAY_MS))
-        if most is not None
-    ]
-    if not windows:
-        return
-    longest = max(span for _, span in windows)
-    within = spans(draft.created_ms - longest, draft.created_ms)
-    for submission in draft.submissions:
-        for mobile in submission.mobiles:
-            rows = yield from db.rows(
-                "recipients.recent_sends",
-                spans=within,
-                mobile=mobile,
-                since_id=first_id(draft.created_ms - longest),
-                team=team,
-                category=draft.category,
-            )
-            times = [int.from_bytes(row[0][:6]) for row in rows]
-            for most, span in windows:
-                if sum(at > draft.created_ms - span for at in times) >= most:
-                    raise RecipientLimitExceeded(
-                        f"A number of this message has already got {most} of category {draft.category} "
-                        f"in the last {span // 1000} s.",
-                        retry_after_s=span / 1000,
-                    )

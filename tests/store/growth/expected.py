@@ -80,6 +80,11 @@ INDEXES: Final[dict[str, tuple[str, ...]]] = {
         "recipients_by_span (substr(submission, 1, 3) =, mobile =)",
         "submissions key (id =)",
     ),
+    "recipients.repeated": (
+        "messages key (id =)",
+        "recipients_by_span (substr(submission, 1, 3) =, mobile =)",
+        "submissions key (id =)",
+    ),
     "recipients.set_status": ("recipients key (submission =, mobile =)",),
     "recipients.statuses": ("recipients key (submission =)",),
     "reports.first_of": ("reports_by_recipient (submission =)",),
@@ -108,6 +113,14 @@ INDEXES: Final[dict[str, tuple[str, ...]]] = {
     "submissions.untold": ("submissions_untold (since_ms <=)",),
     "submissions.waiting": ("submissions_due (due_ms <=)",),
     "submissions.work": ("messages key (id =)",),
+    "suppressions.any": ("suppressions_by_team (team =)",),
+    "suppressions.delete": ("suppressions key (id =)",),
+    "suppressions.find": ("suppressions key (id =)",),
+    "suppressions.list": ("suppressions key (id <)",),
+    "suppressions.list_of_number": ("suppressions_of_number (mobile =)",),
+    "suppressions.list_of_team": ("suppressions_by_team (team >=, ROW(team, id) <)",),
+    "suppressions.of_number": ("suppressions_of_number (mobile =, team =)",),
+    "suppressions.of_numbers": ("suppressions_of_number (mobile =, team =)",),
 }
 
 ADDS: Final = frozenset(
@@ -132,6 +145,8 @@ ADDS: Final = frozenset(
         "reports.insert",
         "states.insert",
         "submissions.insert",
+        "suppressions.add",
+        "suppressions.insert",
         "teams.insert",
         "tokens.insert",
     }

@@ -55,3 +55,7 @@ WHERE h.team >= :team AND (h.team, h.id) < (:team, :before) AND (h.team, h.id) >
   AND (h.endpoint = :endpoint OR :endpoint IS NULL) AND (h.event = :event OR :event IS NULL)
   AND (h.status = :status OR :status IS NULL)
 ORDER BY h.team DESC, h.id DESC LIMIT :most
+
+-- name: suppressions.list_of_team
+SELECT id, team, mobile, source, keyword, created_ms FROM suppressions
+WHERE team >= :team AND (team, id) < (:team, :before) ORDER BY team DESC, id DESC LIMIT :most
