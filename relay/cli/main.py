@@ -14,6 +14,7 @@ from relay.cli.keys import keys
 from relay.cli.openapi import openapi
 from relay.cli.sandbox import sandbox
 from relay.cli.serve import migrate, serve
+from relay.cli.suppressions import suppressions
 from relay.domain.errors import RelayError
 
 
@@ -39,5 +40,5 @@ def relay() -> None:
     """
 
 
-for _command in (serve, migrate, sandbox, keys, erase, openapi, doctor, dev, demo):
+for _command in (serve, migrate, sandbox, keys, suppressions, erase, openapi, doctor, dev, demo):
     relay.add_command(_command)
