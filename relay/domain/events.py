@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from relay.domain.ids import EventId, InboundId, MessageId
+from relay.domain.ids import AccountId, EventId, InboundId, MessageId
 from relay.domain.states import RecipientStatus
 from relay.domain.times import instant
 
@@ -94,11 +94,15 @@ class InboundReceived(msgspec.Struct, frozen=True, kw_only=True, rename={"from_"
 
 
 class BalanceLow(msgspec.Struct, frozen=True, kw_only=True):
-    """A prepaid account fell below its threshold (both in SMS)."""
+    """A prepaid account fell below its threshold (both in SMS). It is told once, until the balance has been at the
+    threshold or above it again. `days_left`: how long it lasts at the rate of the last seven days, null while too
+    little is known."""
 
-    account_id: str
+    account_id: AccountId
+    account_name: str
     balance: str
     threshold: str
+    days_left: float | None
     as_of: datetime
 
 

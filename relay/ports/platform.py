@@ -9,7 +9,7 @@ from relay.domain.ids import AccountId, TeamId
 from relay.domain.provider import Balance
 from relay.domain.suppressions import Suppression
 from relay.domain.teams import KeyView, Principal, Team
-from relay.ports.values import Idempotency, NewKey, Page, Replay, Stored
+from relay.ports.values import Idempotency, NewKey, Page, Replay, Stored, StoredEffects
 
 
 class AccountStore(Protocol):
@@ -30,11 +30,15 @@ class AccountStore(Protocol):
 class BalanceStore(Protocol):
     """Balances of provider accounts."""
 
-    async def keep_balance(self, account_id: AccountId, balance: Balance, now_ms: int) -> None:
-        """Remember the last known balance."""
+    async def keep_balance(self, account: Account, balance: Balance, now_ms: int) -> StoredEffects:
+        """Remember it: the last one, and one in ten minutes for eight days. When a prepaid account falls below its
+        ``low_balance``, every team that may use it gets ``balance.low``, once until it was not below it again."""
 
     async def balances(self, account_ids: tuple[AccountId, ...]) -> list[BalanceView]:
         """Last known balances of these accounts, in this order."""
+
+    async def all_balances(self) -> list[BalanceView]:
+        """Last known balances of all accounts, oldest account first."""
 
 
 class TeamStore(Protocol):

@@ -50,6 +50,11 @@ def add_suppressions(suppressions: Sequence[Suppression], idempotency: Idempoten
     return Turn(locks=tuple(locks), weight=len(suppressions))
 
 
+def keep_balance(account_id: AccountId) -> Turn:
+    """One at a time for an account: whether it was low before decides who is told."""
+    return Turn(locks=(f"balance:{account_id}",))
+
+
 def finish_submission(work: SubmissionWork, outcome: SendOutcome) -> Turn:
     """Its message is its own. What was refused gives its quota back."""
     locks = (_quota(work.team_id),) if isinstance(outcome, Refused) else ()

@@ -90,6 +90,9 @@ INDEXES: Final[dict[str, tuple[str, ...]]] = {
     "reports.first_of": ("reports_by_recipient (submission =)",),
     "reports.of_recipient": ("reports_by_recipient (submission =, mobile =)",),
     "reports.words": ("reports_by_recipient (submission =, mobile =)",),
+    "samples.forget": ("balance_samples key (account =, at_ms <)",),
+    "samples.last": ("balance_samples key (account =)",),
+    "samples.since": ("balance_samples key (account =, at_ms >=)",),
     "states.hold": (
         "message_states key (message =)",
         "submissions key (id =)",
@@ -143,6 +146,7 @@ ADDS: Final = frozenset(
         "raw.insert",
         "recipients.insert",
         "reports.insert",
+        "samples.insert",
         "states.insert",
         "submissions.insert",
         "suppressions.add",
@@ -157,7 +161,9 @@ ONLY_SMALL: Final = frozenset(
     {
         "accounts.all",
         "accounts.by_name",
+        "balances.all",
         "balances.find",
+        "balances.teams",
         "endpoints.delete",
         "endpoints.disable",
         "endpoints.list",
