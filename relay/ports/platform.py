@@ -98,7 +98,7 @@ class SuppressionStore(Protocol):
     ) -> int | Replay:
         """Add those of one team that are not there yet; how many. No two have the same number. ``render`` makes the
         answer that is kept with ``idempotency`` out of that count, and may be called several times; the entry gets the
-        counts ``added`` and ``already``."""
+        count, as ``added``."""
 
     async def remove_suppression(self, suppression_id: str, *, entry: AuditEntry) -> bool:
         """False when there is none."""

@@ -93,7 +93,9 @@ class SuppressionsAdmin:
         suppressions = [self._new(team_id, mobile, "import") for mobile in mobiles]
         added = await self._store.add_suppressions(
             suppressions,
-            entry=self._auditor.entry(actor, "suppression.imported", team_id, {"refused": len(refused)}),
+            entry=self._auditor.entry(
+                actor, "suppression.imported", team_id, {"numbers": len(numbers), "refused": len(refused)}
+            ),
             idempotency=None if use is None else use.answered(_IMPORTED_STATUS, b"", self._clock.now_ms()),
             render=answer,
         )

@@ -69,8 +69,7 @@ def add_all(
         known.update((yield from suppressed(db, team, [suppression.mobile for suppression in suppressions])))
     new = [suppression for suppression in suppressions if suppression.mobile not in known]
     yield from db.many("suppressions.insert", [tuple(_columns(suppression).values()) for suppression in new])
-    counts = {"added": len(new), "already": len(suppressions) - len(new)}
-    yield from audit.add(db, msgspec.structs.replace(entry, detail=counts | entry.detail))
+    yield from audit.add(db, msgspec.structs.replace(entry, detail={"added": len(new)} | entry.detail))
     if idempotency is not None:
         yield from once.take(db, ring, msgspec.structs.replace(idempotency, answer=render(len(new))))
     return len(new)
