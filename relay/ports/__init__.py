@@ -54,6 +54,7 @@ from relay.ports.values import (
     Stored,
     StoredEffects,
     Swept,
+    Trimmed,
     always,
 )
 
@@ -99,6 +100,7 @@ __all__ = [
     "SuppressionStore",
     "Swept",
     "TeamStore",
+    "Trimmed",
     "always",
 ]
 
@@ -264,6 +266,13 @@ class Store(AccountStore, BalanceStore, TeamStore, KeyStore, AuditStore, Suppres
         """Store what became of a submission. NotSent is queued again, due at ``retry_due_ms``; so is Unconfirmed when
         ``resend`` (the caller's or the account's choice); unless a report has shown that it arrived: then it is
         ``submitted``."""
+
+    async def suppressed(self, team_id: TeamId, mobiles: list[int]) -> list[int]:
+        """Those of the numbers that have opted out of the team's marketing."""
+
+    async def withhold_suppressed(self, work: SubmissionWork, now_ms: int) -> Trimmed:
+        """Before its first byte is written: the numbers that have opted out since it was accepted end as ``failed``,
+        with their events and their quota, unless it may have been sent already."""
 
     async def sweep(
         self, now_ms: int, *, told_after_ms: int, no_report_after_ms: int, forget_keys_before_ms: int, limit: int

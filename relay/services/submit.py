@@ -6,19 +6,21 @@ from relay.domain.messages import SubmissionWork
 from relay.domain.provider import NotSent, SendOutcome
 from relay.domain.retry import submit_delay_ms
 from relay.domain.times import SECOND_MS
-from relay.ports import Clock, Entropy, FinishedSubmission, Provider, Store
+from relay.ports import Clock, Entropy, FinishedSubmission, Provider, Store, StoredEffects, Trimmed
 from relay.services.accounts import AccountBook
 from relay.services.membership import Members
 from relay.services.persist import until_stored
 
 
 class SubmitAttempt(msgspec.Struct, frozen=True, kw_only=True):
-    """What one attempt came to. ``seconds``: the provider's part of it."""
+    """What one attempt came to. ``outcome`` None: there was nobody left to send to. ``withheld``: what it has set going
+    that some numbers have opted out. ``seconds``: the provider's part of it."""
 
-    outcome: SendOutcome
+    outcome: SendOutcome | None
     finished: FinishedSubmission
     account_name: str
     seconds: float
+    withheld: StoredEffects | None = None
 
 
 class Submit:
@@ -42,11 +44,16 @@ class Submit:
 
     async def attempt(self, work: SubmissionWork) -> SubmitAttempt:
         """Send once, if it is still ours, and store the outcome, however long the store is away: the knowledge exists
-        nowhere else."""
+        nowhere else. Marketing goes to nobody who has opted out by now."""
         account = self._accounts.get(work.account_id)
-        started_s = self._clock.monotonic_s()
         if account is None:
             raise LookupError(f"account {work.account_id} is not known")
+        trimmed = await self._trim(work)
+        if trimmed is not None and not trimmed.mobiles:
+            return _not_attempted(work, trimmed, account.name)
+        if trimmed is not None:
+            work = msgspec.structs.replace(work, mobiles=trimmed.mobiles)
+        started_s = self._clock.monotonic_s()
 
         def may_send() -> bool:
             return self._clock.now_ms() < work.lease_until_ms and self._members.owns(work.claim)
@@ -67,4 +74,30 @@ class Submit:
                 work, outcome, now_ms=now_ms, retry_due_ms=now_ms + delay_ms, resend=resend
             ),
         )
-        return SubmitAttempt(outcome=outcome, finished=finished, account_name=account.name, seconds=seconds)
+        return SubmitAttempt(
+            outcome=outcome,
+            finished=finished,
+            account_name=account.name,
+            seconds=seconds,
+            withheld=None if trimmed is None else trimmed.effects,
+        )
+
+    async def _trim(self, work: SubmissionWork) -> Trimmed | None:
+        """What is left of marketing when somebody has opted out since it was accepted; None when nobody has."""
+        if work.category != "marketing":
+            return None
+        if not await until_stored(self._clock, lambda: self._store.suppressed(work.team_id, work.mobiles)):
+            return None
+        return await until_stored(self._clock, lambda: self._store.withhold_suppressed(work, self._clock.now_ms()))
+
+
+def _not_attempted(work: SubmissionWork, trimmed: Trimmed, account_name: str) -> SubmitAttempt:
+    finished = FinishedSubmission(
+        fenced=trimmed.fenced,
+        status="submitting" if trimmed.fenced else "failed",
+        message_id=work.message_id,
+        retry_due_ms=None,
+        effects=trimmed.effects,
+    )
+    outcome = NotSent(why="lease") if trimmed.fenced else None
+    return SubmitAttempt(outcome=outcome, finished=finished, account_name=account_name, seconds=0.0)

@@ -37,6 +37,7 @@ from relay.ports import (
     Standing,
     Stored,
     Swept,
+    Trimmed,
 )
 from relay.store import turns
 from relay.store.parts.accounts import AccountsPart
@@ -56,7 +57,9 @@ from relay.store.scripts import (
     retention,
     submit,
     subscriptions,
+    suppressions,
     views,
+    withhold,
 )
 from relay.store.scripts import idempotency as keys
 from relay.store.scripts import raw as raws
@@ -152,6 +155,12 @@ class ScriptStore(AccountsPart, BalancesPart, TeamsPart, KeysPart, AuditPart, Su
             lambda db: submit.finish(db, work, outcome, now_ms=now_ms, retry_due_ms=retry_due_ms, resend=resend),
             turns.finish_submission(work, outcome),
         )
+
+    async def suppressed(self, team_id: TeamId, mobiles: list[int]) -> list[int]:
+        return await self._driver.read(lambda db: suppressions.suppressed(db, raw_bytes(team_id), mobiles))
+
+    async def withhold_suppressed(self, work: SubmissionWork, now_ms: int) -> Trimmed:
+        return await self._driver.write(lambda db: withhold.withhold(db, work, now_ms), turns.withhold(work))
 
     async def sweep(
         self, now_ms: int, *, told_after_ms: int, no_report_after_ms: int, forget_keys_before_ms: int, limit: int

@@ -61,6 +61,11 @@ def finish_submission(work: SubmissionWork, outcome: SendOutcome) -> Turn:
     return Turn(submissions=(raw_bytes(work.id),), locks=locks)
 
 
+def withhold(work: SubmissionWork) -> Turn:
+    """What is not sent gives its quota back."""
+    return Turn(submissions=(raw_bytes(work.id),), locks=(_quota(work.team_id),), weight=len(work.mobiles))
+
+
 def finish_delivery(work: DeliveryWork) -> Turn:
     """It may change its endpoint."""
     return Turn(order=work.endpoint_id)

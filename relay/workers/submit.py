@@ -161,6 +161,8 @@ class SubmitWorker:
                 gate.end()
                 if gate.backlog:
                     self._event.set()
+        if attempt.withheld is not None:
+            self._set_going(attempt.withheld)
         self._set_going(attempt.finished.effects)
         self._settled(work.message_id)
         if attempt.finished.retry_due_ms is not None:
@@ -168,6 +170,11 @@ class SubmitWorker:
         self._tell(work, attempt)
 
     def _tell(self, work: SubmissionWork, attempt: SubmitAttempt) -> None:
+        if attempt.outcome is None:
+            log.info(
+                "submission.withheld", submission_id=work.id, message_id=work.message_id, recipients=len(work.mobiles)
+            )
+            return
         outcome, code, why = describe(attempt.outcome)
         if why != "lease":
             self._metrics.upstream_called(attempt.account_name, "send", outcome, attempt.seconds)

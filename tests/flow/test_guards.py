@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from relay.domain.times import instant
 from relay.provider.sandbox import Sandbox, SandboxServer, SandboxSettings
 from tests.flow.clocks import MovableClock
 from tests.flow.conftest import OpenWorld
@@ -179,3 +180,23 @@ async def test_what_is_withheld_takes_no_connection_of_the_account(worlds: OpenW
             sent = await post(world.api, [ONE, TWO], text=text, category="marketing")
             assert sent.json()["status"] == "submitting"
             await world.message_when(sent.json()["id"], "delivered")
+
+
+async def test_a_scheduled_message_does_not_go_to_who_has_opted_out_in_between(worlds: OpenWorld) -> None:
+    clock = MovableClock()
+    async with worlds(clock=clock) as world:
+        await world.add_endpoint("/hook", event_types=["message.failed"])
+        at = instant(clock.now_ms() + 3_600_000).isoformat()
+        some = await post(world.api, [ONE, TWO], category="marketing", send_at=at)
+        none = await post(world.api, [ONE], category="marketing", send_at=at, text="good bye")
+        await world.answer_back(ONE, "TD", "101")
+
+        clock.move(3601)
+
+        await world.message_when(some.json()["id"], "completed")
+        await world.message_when(none.json()["id"], "failed")
+        assert [record.mobiles for record in world.sends] == [[TWO]]
+        told = [hook.event["data"]["recipients"] for hook in await world.hooks_when("/hook", 2)]
+        assert [[(one["to"], one["status"], one["reason"]) for one in recipients] for recipients in told] == [
+            [(ONE, "failed", "suppressed")]
+        ] * 2

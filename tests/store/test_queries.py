@@ -174,7 +174,7 @@ HOT: Final = {
     "messages.sent_to": "SEARCH r USING INDEX recipients_by_span (<expr>=? AND mobile=? AND submission<?)",
     "orphans.of_task": "SEARCH orphans USING INDEX orphans_by_task (account=? AND task_id=?)",
     "recipients.find": "SEARCH recipients USING PRIMARY KEY (submission=? AND mobile=?)",
-    "recipients.mobiles": "SEARCH recipients USING PRIMARY KEY (submission=?)",
+    "recipients.open": "SEARCH recipients USING PRIMARY KEY (submission=?)",
     "recipients.recent_sends": "SEARCH r USING INDEX recipients_by_span (<expr>=? AND mobile=? AND submission>?)",
     "recipients.repeated": "SEARCH r USING INDEX recipients_by_span (<expr>=? AND mobile=? AND submission>?)",
     "reports.first_of": "SEARCH reports USING INDEX reports_by_recipient (submission=?)",

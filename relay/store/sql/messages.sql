@@ -100,9 +100,6 @@ WHERE account = :account AND priority = :priority AND status IN ('scheduled', 'q
 -- name: submissions.work
 SELECT m.team, m.text, m.extension, m.category, m.on_unconfirmed, m.created_ms FROM messages m WHERE m.id = :message
 
--- name: recipients.mobiles
-SELECT mobile FROM recipients WHERE submission = :submission
-
 -- name: recipients.open
 SELECT mobile FROM recipients WHERE submission = :submission AND status = 0
 

@@ -72,7 +72,6 @@ INDEXES: Final[dict[str, tuple[str, ...]]] = {
     "raw.state": ("raw_bodies key (id =)",),
     "raw.waiting": ("raw_bodies_pending ()",),
     "recipients.find": ("recipients key (submission =, mobile =)",),
-    "recipients.mobiles": ("recipients key (submission =)",),
     "recipients.open": ("recipients key (submission =)",),
     "recipients.page": ("recipients key (submission =)", "submissions_by_message (message <=, ROW(message, id) >=)"),
     "recipients.recent_sends": (
