@@ -17,7 +17,10 @@ class SuppressionsPart(Part):
     async def add_suppression(
         self, suppression: Suppression, *, entry: AuditEntry, idempotency: Idempotency | None
     ) -> Stored | Replay:
-        return await self._driver.write(lambda db: scripts.add(db, self._ring, suppression, entry, idempotency))
+        return await self._driver.write(
+            lambda db: scripts.add(db, self._ring, suppression, entry, idempotency),
+            turns.add_suppressions([suppression], idempotency),
+        )
 
     async def add_suppressions(
         self,
