@@ -279,7 +279,8 @@ def _check_suffixes(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _check_words(texts: tuple[str, ...]) -> tuple[str, ...]:
-    if any(not plain_word(text) or len(text) > _MOST_LETTERS for text in texts):
+    # A full-width comma separates nothing: what it is in is no word.
+    if any(not plain_word(text).replace(" ", "").isalnum() or len(text) > _MOST_LETTERS for text in texts):
         raise ValueError(texts)
     return texts
 

@@ -91,8 +91,8 @@ async def test_what_is_withheld_costs_no_quota_and_no_key_and_a_kept_answer_come
 
 async def test_an_inbound_word_opts_out_once_and_the_first_time_stands(world: World) -> None:
     await world.accept([ONE], category="marketing")
-    heard = msgspec.structs.replace(builders.inbound(ONE, "TD"), opt_out="TD")
-    later = msgspec.structs.replace(builders.inbound(ONE, "退订", raw_time=None), opt_out="退订")
+    heard = builders.inbound(ONE, "TD", opt_out="TD")
+    later = builders.inbound(ONE, "退订", raw_time=None, opt_out="退订")
 
     assert await world.hear(heard) == {"matched": 1, "opted_out": 1}
     assert await world.hear(later, now_ms=NOW_MS + 1) == {"matched": 1, "opted_out": 1}
@@ -164,7 +164,7 @@ async def test_imports_and_answers_at_once_leave_one_opt_out_for_each_number(wor
         )
 
     async def answers(mobile: int) -> object:
-        row = msgspec.structs.replace(builders.inbound(mobile, "TD"), opt_out="TD")
+        row = builders.inbound(mobile, "TD", opt_out="TD")
         return await world.hear(row)
 
     await asyncio.gather(imports(), *map(answers, numbers), imports())

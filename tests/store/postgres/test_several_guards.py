@@ -54,7 +54,7 @@ async def test_imports_answers_and_additions_at_several_at_once_leave_one_opt_ou
         return await world.store.add_suppressions(new, entry=entry(), idempotency=None, render=lambda _: b"")
 
     async def answers(world: World) -> Any:
-        rows = [msgspec.structs.replace(builders.inbound(mobile), opt_out="TD") for mobile in numbers]
+        rows = [builders.inbound(mobile, opt_out="TD") for mobile in numbers]
         return await world.hear(*rows)
 
     async def adds(world: World) -> Any:
