@@ -19,12 +19,15 @@ import msgspec
 from msgspec import Meta
 
 from relay.domain.errors import ConfigError
+from relay.domain.suppressions import plain_word
 
 PREFIX: Final = "RELAY_"
 _FILE: Final = "_FILE"
+_MOST_LETTERS: Final = 20
 
 _CIDRS: Final = "CIDRs such as 10.20.0.0/16, separated by commas, or empty"
 _SUFFIXES: Final = "suffixes such as .corp.example, separated by commas, or empty"
+_WORDS: Final = "words of 1 to 20 letters or digits, separated by commas; a comma alone for none"
 _DATABASE: Final = "sqlite:///path or postgresql://user:password@host/name, or empty"
 _ANY_PORT: Final = "0 takes any free one, which the log then names"
 _KEYRING: Final = "lines of a key ring, or empty"
@@ -70,6 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     callback_store_timeout_s: Annotated[float, _within("seconds", 0.05, 30)]
     idempotency_keep_s: Annotated[int, _within("seconds", 86_400, 2_592_000)]
 
+    opt_out_keywords: Annotated[tuple[str, ...], _is("list", _WORDS)]
     message_ttl_s: Annotated[int, _within("seconds", 60, 604_800)]
     quota_timezone: Annotated[str, _is("time zone", "IANA name")]
     lease_s: Annotated[float, _within("seconds", 5, 3600)]
@@ -274,10 +278,18 @@ def _check_suffixes(texts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(text.lower() for text in texts)
 
 
+def _check_words(texts: tuple[str, ...]) -> tuple[str, ...]:
+    # A full-width comma separates nothing: what it is in is no word.
+    if any(not plain_word(text).replace(" ", "").isalnum() or len(text) > _MOST_LETTERS for text in texts):
+        raise ValueError(texts)
+    return texts
+
+
 _CHECKS: Final[Mapping[str, Callable[[Any], object]]] = {
     "public_url": _check_public_url,
     "database_url": _check_database_url,
     "quota_timezone": _check_timezone,
+    "opt_out_keywords": _check_words,
     "egress_allow_cidrs": _check_cidrs,
     "egress_allow_host_suffixes": _check_suffixes,
 }

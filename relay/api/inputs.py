@@ -63,9 +63,10 @@ class MessageInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         None
     )
     expires_at: Annotated[Instant | None, Meta(description="What is not submitted by then fails.")] = None
-    category: Annotated[Category, Meta(description="`otp` goes before `notice`, `notice` before `marketing`.")] = (
-        "notice"
-    )
+    category: Annotated[
+        Category,
+        Meta(description="`otp` goes before `notice`, `notice` before `marketing`. That goes to nobody who opted out."),
+    ] = "notice"
     on_unconfirmed: Annotated[
         OnUnconfirmed,
         Meta(

@@ -9,6 +9,7 @@ from relay.services.accept import Accept
 from relay.services.admin.accounts import AccountsAdmin
 from relay.services.admin.extensions import ExtensionsAdmin
 from relay.services.admin.keys import KeysAdmin
+from relay.services.admin.suppressions import SuppressionsAdmin
 from relay.services.admin.teams import TeamsAdmin
 from relay.services.authenticate import Authenticate
 from relay.services.balance import Balances
@@ -36,6 +37,7 @@ class ApiServices:
     teams_admin: TeamsAdmin
     extensions_admin: ExtensionsAdmin
     keys_admin: KeysAdmin
+    suppressions_admin: SuppressionsAdmin
     erase: Erase
     subscribe: Subscribe
     poll: Poll

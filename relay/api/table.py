@@ -19,12 +19,14 @@ from relay.api.routes import (
     inbound,
     keys,
     messages,
+    suppressions,
     teams,
 )
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *messages.OPERATIONS,
     *inbound.OPERATIONS,
+    *suppressions.OPERATIONS,
     *balance.OPERATIONS,
     *endpoints.OPERATIONS,
     *deliveries.OPERATIONS,

@@ -13,6 +13,7 @@ from relay.services.accounts import AccountBook
 from relay.services.admin.accounts import AccountsAdmin
 from relay.services.admin.extensions import ExtensionsAdmin
 from relay.services.admin.keys import KeysAdmin
+from relay.services.admin.suppressions import SuppressionsAdmin
 from relay.services.admin.teams import TeamsAdmin
 from relay.system import SystemClock, SystemEntropy
 
@@ -26,6 +27,7 @@ class Admin:
     teams: TeamsAdmin
     extensions: ExtensionsAdmin
     keys: KeysAdmin
+    suppressions: SuppressionsAdmin
 
 
 @contextlib.asynccontextmanager
@@ -44,6 +46,7 @@ async def open_admin(settings: Settings) -> AsyncIterator[Admin]:
             ),
             extensions=ExtensionsAdmin(store, accounts, clock, entropy),
             keys=KeysAdmin(store, clock, entropy),
+            suppressions=SuppressionsAdmin(store, clock, entropy),
         )
 
 

@@ -21,12 +21,14 @@ from relay.app.stores import is_embedded, make_hints, make_store, prepared
 from relay.config import Settings
 from relay.console import create_console
 from relay.domain.retention import Keeping
+from relay.domain.suppressions import OptOutWords
 from relay.ports import Clock, Entropy, Hints, Poster, Provider, Store
 from relay.services.accept import Accept
 from relay.services.accounts import AccountBook
 from relay.services.admin.accounts import AccountsAdmin
 from relay.services.admin.extensions import ExtensionsAdmin
 from relay.services.admin.keys import KeysAdmin
+from relay.services.admin.suppressions import SuppressionsAdmin
 from relay.services.admin.teams import TeamsAdmin
 from relay.services.apply import Apply
 from relay.services.authenticate import Authenticate
@@ -138,7 +140,7 @@ class Gateway:
         )
         aftermath = Aftermath(self.deliver, poll, wait, hints, self.metrics)
         self.deliver.set_going = aftermath
-        apply = Apply(store, provider, aftermath)
+        apply = Apply(store, provider, aftermath, OptOutWords(settings.opt_out_keywords))
         self.submit = SubmitWorker(
             store,
             Submit(store, provider, self.accounts, gates, routing, members, clock, entropy),
@@ -224,6 +226,7 @@ class Gateway:
             ),
             extensions_admin=ExtensionsAdmin(store, self.accounts, clock, entropy),
             keys_admin=KeysAdmin(store, clock, entropy),
+            suppressions_admin=SuppressionsAdmin(store, clock, entropy),
             erase=Erase(store, clock, entropy),
             subscribe=Subscribe(store, egress, clock, entropy, self.deliver.changed),
             poll=poll,

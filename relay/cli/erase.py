@@ -21,9 +21,10 @@ if TYPE_CHECKING:  # imported when it is known that the command runs
 def erase(ctx: click.Context, number: str, yes: bool, as_json: bool) -> None:
     """Erase a number wherever it stands.
 
-    In messages, recipients, reports, inbound messages, events and raw bodies. Works beside a running gateway, and is
-    written into the audit. What is not final yet is left: then the exit code is 1, and the command is to be repeated
-    when it has become final, which takes days at most but for scheduled messages.
+    In messages, recipients, reports, inbound messages, events and raw bodies. An opt-out stays, or the number would be
+    written to again (see `relay suppressions`). Works beside a running gateway, and is written into the audit. What is
+    not final yet is left: then the exit code is 1, and the command is to be repeated when it has become final, which
+    takes days at most but for scheduled messages.
     """
     from relay.cli import running
     from relay.domain.numbers import last_two, read_mobile

@@ -15,6 +15,7 @@ from relay.cli.keys import keys
 from relay.cli.openapi import openapi
 from relay.cli.sandbox import sandbox
 from relay.cli.serve import migrate, serve
+from relay.cli.suppressions import suppressions
 from relay.cli.teams import teams
 from relay.domain.errors import RelayError
 
@@ -41,5 +42,5 @@ def relay() -> None:
     """
 
 
-for _command in (serve, migrate, sandbox, teams, extensions, keys, erase, openapi, doctor, dev, demo):
+for _command in (serve, migrate, sandbox, teams, extensions, keys, suppressions, erase, openapi, doctor, dev, demo):
     relay.add_command(_command)

@@ -99,12 +99,15 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BalanceView(msgspec.Struct, frozen=True, kw_only=True):
-    """The last known balance of one account: a decimal number of SMS, None while it was never read."""
+    """The last known balance of one account: a decimal number of SMS, null while it was never read. Of a prepaid
+    account it is what is left; of a postpaid one it may be negative, and it never runs out. `days_left`: how long it
+    lasts at the rate of the last seven days; null for a postpaid account, and while too little is known."""
 
     account_id: AccountId
     account_name: str
     balance: str | None
     prepaid: bool | None
+    days_left: float | None
     as_of: datetime | None
 
 

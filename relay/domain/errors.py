@@ -37,14 +37,17 @@ RelayError
 │   └── SchemaMissing       the database is not migrated to this release
 ├── KeyRingError            no key ring, or not the one that the data was sealed with
 ├── ConfigError             a setting is wrong; names the key, its unit and range
+├── Withheld                some numbers of a message may not get it; stays inside
 ├── NothingSent             a request failed and provably not one byte of it was written
 └── Exhausted               the retry schedule has no further attempt
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
 
+WithheldWhy = Literal["suppressed", "repeated", "recipient_limit"]
 NothingSentWhy = Literal["dns", "refused_address", "connect", "tls", "pool_timeout", "lease"]
 """``lease``: the process had lost the right to send when it came to the first byte."""
 
@@ -213,6 +216,19 @@ class KeyRingError(RelayError):
 
 class ConfigError(RelayError):
     """A setting is wrong."""
+
+
+class Withheld(RelayError):
+    """Some numbers may not get this message.
+
+    ``numbers``: which, and why. Nothing was stored: the others may be tried without them. ``retry_after_s``: when the
+    first of those that are over a limit is below it again.
+    """
+
+    def __init__(self, numbers: Mapping[int, WithheldWhy], *, retry_after_s: float | None = None) -> None:
+        super().__init__(f"{len(numbers)} numbers are withheld")
+        self.numbers = numbers
+        self.retry_after_s = retry_after_s
 
 
 class NothingSent(RelayError):

@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from relay.domain.ids import EventId, InboundId, MessageId
+from relay.domain.ids import AccountId, EventId, InboundId, MessageId
 from relay.domain.states import RecipientStatus
 from relay.domain.times import instant
 
@@ -77,7 +77,10 @@ class MessageChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InboundReceived(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
-    """A text that somebody sent to one of the team's extensions, or in answer to the team's last message."""
+    """A text that somebody sent to one of the team's extensions, or in answer to the team's last message.
+
+    `opted_out`: it is an opt-out word, and the number gets no marketing from the team any more.
+    """
 
     id: InboundId
     from_: str
@@ -87,14 +90,19 @@ class InboundReceived(msgspec.Struct, frozen=True, kw_only=True, rename={"from_"
     occurred_at: datetime | None
     matched_by: str
     message_id: MessageId | None
+    opted_out: bool
 
 
 class BalanceLow(msgspec.Struct, frozen=True, kw_only=True):
-    """A prepaid account fell below its threshold (both in SMS)."""
+    """A prepaid account fell below its threshold (both in SMS). It is told once, until the balance has been at the
+    threshold or above it again. `days_left`: how long it lasts at the rate of the last seven days, null while too
+    little is known."""
 
-    account_id: str
+    account_id: AccountId
+    account_name: str
     balance: str
     threshold: str
+    days_left: float | None
     as_of: datetime
 
 

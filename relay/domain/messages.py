@@ -1,20 +1,27 @@
 """Messages on their way in (drafts), at work (submissions), and as the API shows them (views)."""
 
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
 from relay.domain.breakers import WaitingFor
+from relay.domain.errors import WithheldWhy
 from relay.domain.ids import AccountId, InboundId, KeyId, MessageId, SubmissionId, TeamId
 from relay.domain.states import Category, MessageStatus, OnUnconfirmed, RecipientStatus, ReportSource
 from relay.domain.teams import Mode
 
+RefusedWhy = Literal["malformed", "duplicate", WithheldWhy]
+
 
 class RefusedNumber(msgspec.Struct, frozen=True, kw_only=True):
-    """A number that was not accepted, as the caller wrote it; ``malformed``, ``duplicate`` or ``suppressed``."""
+    """A number that was not accepted, as the caller wrote it. `malformed`: it is no mobile number. `duplicate`: it is
+    in the list already. `suppressed`: it has opted out of the team's marketing. `repeated`: this very text went to it
+    within the team's window for repeated texts. `recipient_limit`: it has had as much of this category as the team's
+    limit allows."""
 
     to: str
-    reason: str
+    reason: RefusedWhy
 
 
 class SubmissionDraft(msgspec.Struct, frozen=True, kw_only=True):

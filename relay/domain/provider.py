@@ -96,7 +96,8 @@ class ReportRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InboundRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One inbound message. ``extension`` is the provider's extNo as text, None when empty."""
+    """One inbound message. ``extension`` is the provider's extNo as text, None when empty. ``opt_out``: the opt-out
+    word that the text consists of; no provider knows these words, ``services.apply`` does."""
 
     mobile_text: str
     mobile: int | None
@@ -105,6 +106,7 @@ class InboundRow(msgspec.Struct, frozen=True, kw_only=True):
     extension: str | None
     raw_time: str | None
     occurred_ms: int | None
+    opt_out: str | None = None
 
 
 class Reading(msgspec.Struct, Generic[Row], frozen=True, kw_only=True):

@@ -26,7 +26,15 @@ from relay.domain.provider import (
 )
 from relay.domain.retention import RetentionKind
 from relay.domain.teams import RecipientLimit
-from relay.ports.platform import AccountStore, AuditStore, ExtensionStore, KeyStore, TeamStore
+from relay.ports.platform import (
+    AccountStore,
+    AuditStore,
+    BalanceStore,
+    ExtensionStore,
+    KeyStore,
+    SuppressionStore,
+    TeamStore,
+)
 from relay.ports.routing import RoutingStore, Stranded
 from relay.ports.values import (
     AttemptRecord,
@@ -55,6 +63,7 @@ from relay.ports.values import (
     Stored,
     StoredEffects,
     Swept,
+    Trimmed,
     always,
 )
 
@@ -62,6 +71,7 @@ __all__ = [
     "AccountStore",
     "AttemptRecord",
     "AuditStore",
+    "BalanceStore",
     "Clock",
     "EgressPolicy",
     "Entropy",
@@ -98,8 +108,10 @@ __all__ = [
     "StoredEffects",
     "Straight",
     "Stranded",
+    "SuppressionStore",
     "Swept",
     "TeamStore",
+    "Trimmed",
     "always",
 ]
 
@@ -194,7 +206,17 @@ class Straight(Protocol):
         """Whether a delivery to this endpoint can be started by this process at once."""
 
 
-class Store(AccountStore, TeamStore, ExtensionStore, KeyStore, AuditStore, RoutingStore, Protocol):
+class Store(
+    AccountStore,
+    TeamStore,
+    ExtensionStore,
+    KeyStore,
+    AuditStore,
+    RoutingStore,
+    BalanceStore,
+    SuppressionStore,
+    Protocol,
+):
     """All that must be remembered. Lists are keyset pages; ``position`` is where the last page ended.
 
     ``team_id`` in a signature means: rows of other teams do not exist.
@@ -236,12 +258,14 @@ class Store(AccountStore, TeamStore, ExtensionStore, KeyStore, AuditStore, Routi
         lease_until_ms: int,
         quota: Quota | None,
         limit: RecipientLimit | None,
+        repeat_window_ms: int = 0,
         idempotency: Idempotency | None,
     ) -> Stored | Replay:
         """Store idempotency key, quota use, message, submissions and recipients. Submissions of status ``submitting``
-        are stored as leased under ``claim``, the others as waiting. ``limit`` caps what one number may get of the
-        message's category. Raises QuotaExceeded, RecipientLimitExceeded, IdempotencyKeyReused, or BodyInvalid when the
-        extension leads to another team; then nothing is stored."""
+        are stored as leased under ``claim``, the others as waiting. Raises Withheld with every number that may not get
+        it: that has opted out, and this is marketing; that got the same text within ``repeat_window_ms`` (0: it may);
+        that has had of this category what ``limit`` allows. Raises QuotaExceeded, IdempotencyKeyReused, or BodyInvalid
+        when the extension leads to another team. Whatever it raises, nothing is stored."""
 
     async def keep_answer(self, idempotency: Idempotency) -> None:
         """Replace the answer that a replay gets."""
@@ -271,6 +295,13 @@ class Store(AccountStore, TeamStore, ExtensionStore, KeyStore, AuditStore, Routi
         when no attempt of it may have reached the provider; so is Unconfirmed when ``resend`` (the caller's or the
         account's choice), but over the same account; unless a report has shown that it arrived: then it is
         ``submitted``."""
+
+    async def suppressed(self, team_id: TeamId, mobiles: list[int]) -> list[int]:
+        """Those of the numbers that have opted out of the team's marketing."""
+
+    async def withhold_suppressed(self, work: SubmissionWork, now_ms: int) -> Trimmed:
+        """Before its first byte is written: the numbers that have opted out since it was accepted end as ``failed``,
+        with their events and their quota, unless it may have been sent already."""
 
     async def sweep(
         self, now_ms: int, *, told_after_ms: int, no_report_after_ms: int, forget_keys_before_ms: int, limit: int

@@ -1,5 +1,6 @@
 """What the platform team administers, as the store keeps it; parts of ``relay.ports.Store``."""
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from relay.domain.accounts import Account, BalanceView
@@ -8,12 +9,13 @@ from relay.domain.extensions import ExtensionView, Held
 from relay.domain.ids import AccountId, EndpointId, TeamId
 from relay.domain.provider import Balance
 from relay.domain.quotas import QuotaDay
+from relay.domain.suppressions import Suppression
 from relay.domain.teams import KeyView, Principal, Team
-from relay.ports.values import Idempotency, NewKey, Page, Replay, Stored
+from relay.ports.values import Idempotency, NewKey, Page, Replay, Stored, StoredEffects
 
 
 class AccountStore(Protocol):
-    """Provider accounts, their callback tokens and balances."""
+    """Provider accounts and their callback tokens."""
 
     async def create_account(
         self, account: Account, *, callback_token: str, entry: AuditEntry, idempotency: Idempotency | None
@@ -26,11 +28,19 @@ class AccountStore(Protocol):
     async def callback_tokens(self) -> dict[bytes, AccountId]:
         """SHA-256 of every live callback token, and whose it is."""
 
-    async def keep_balance(self, account_id: AccountId, balance: Balance, now_ms: int) -> None:
-        """Remember the last known balance."""
+
+class BalanceStore(Protocol):
+    """Balances of provider accounts."""
+
+    async def keep_balance(self, account: Account, balance: Balance, now_ms: int) -> StoredEffects:
+        """Remember it: the last one, and one in ten minutes for eight days. When a prepaid account falls below its
+        ``low_balance``, every team that may use it gets ``balance.low``, once until it was not below it again."""
 
     async def balances(self, account_ids: tuple[AccountId, ...]) -> list[BalanceView]:
         """Last known balances of these accounts, in this order."""
+
+    async def all_balances(self) -> list[BalanceView]:
+        """Last known balances of all accounts, oldest account first."""
 
 
 class TeamStore(Protocol):
@@ -111,3 +121,38 @@ class AuditStore(Protocol):
 
     async def audit(self, *, position: str | None, limit: int) -> Page[AuditView]:
         """Newest first."""
+
+
+class SuppressionStore(Protocol):
+    """Opt-outs: at most one for a team and a number."""
+
+    async def add_suppression(
+        self, suppression: Suppression, *, entry: AuditEntry, idempotency: Idempotency | None
+    ) -> Stored | Replay:
+        """Add one. Raises AlreadyExists when the number has opted out before; then nothing is stored."""
+
+    async def add_suppressions(
+        self,
+        suppressions: Sequence[Suppression],
+        *,
+        entry: AuditEntry,
+        idempotency: Idempotency | None,
+        render: Callable[[int], bytes],
+    ) -> int | Replay:
+        """Add those of one team that are not there yet; how many. No two have the same number. ``render`` makes the
+        answer that is kept with ``idempotency`` out of that count, and may be called several times; the entry gets the
+        count, as ``added``."""
+
+    async def remove_suppression(self, suppression_id: str, *, entry: AuditEntry) -> bool:
+        """False when there is none."""
+
+    async def suppression(self, suppression_id: str) -> Suppression | None:
+        """One, of whichever team."""
+
+    async def suppression_of(self, team_id: TeamId, mobile: int) -> Suppression | None:
+        """Whether and how a number has opted out of a team's marketing."""
+
+    async def suppressions(
+        self, *, team_id: str | None, mobile: int | None, position: str | None, limit: int
+    ) -> Page[Suppression]:
+        """Newest first; of one team, of one number, of both, or all."""

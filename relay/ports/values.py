@@ -90,7 +90,8 @@ class FinishedSubmission(msgspec.Struct, frozen=True, kw_only=True):
 
 class ReceivedBody(msgspec.Struct, frozen=True, kw_only=True):
     """What a body of reports or inbound messages did. ``results`` counts rows: ``applied`` ``repeated`` ``conflict``
-    ``noted`` (not final) ``orphaned`` for reports, ``matched`` ``twin`` ``orphaned`` for inbound."""
+    ``noted`` (not final) ``orphaned`` for reports, ``matched`` ``twin`` ``orphaned`` for inbound; of the matched ones
+    ``opted_out`` are opt-outs, and so would be ``opt_out_masked``, whose numbers nobody knows."""
 
     raw_id: RawId
     results: dict[str, int]
@@ -154,6 +155,15 @@ class Swept(msgspec.Struct, frozen=True, kw_only=True):
     no_report: int
     more: bool
     settled: tuple[MessageId, ...]
+    effects: StoredEffects
+
+
+class Trimmed(msgspec.Struct, frozen=True, kw_only=True):
+    """A submission without the numbers that have opted out since it was accepted. ``fenced``: it is no longer whose it
+    was. ``mobiles``: those to send to; none: it has ended as ``failed``."""
+
+    fenced: bool
+    mobiles: list[int]
     effects: StoredEffects
 
 

@@ -9,17 +9,21 @@ import msgspec
 
 from relay.domain.accounts import Account
 from relay.domain.chunks import pack
-from relay.domain.errors import BodyInvalid, FieldError, NoRecipientLeft, QuotaTooSmall
+from relay.domain.errors import (
+    BodyInvalid,
+    FieldError,
+    QuotaExceeded,
+    QuotaTooSmall,
+    Withheld,
+)
 from relay.domain.ids import AccountId, MessageId, SubmissionId, task_id
 from relay.domain.messages import (
     MessageDraft,
     MessageView,
-    RefusedNumber,
     SubmissionDraft,
     SubmissionView,
     SubmissionWork,
 )
-from relay.domain.numbers import read_mobile
 from relay.domain.quotas import quota_day
 from relay.domain.segments import count_segments
 from relay.domain.signatures import SecondSignature, sign
@@ -29,6 +33,7 @@ from relay.domain.times import DAY_MS, SECOND_MS, instant, instant_or_none
 from relay.ports import Clock, Entropy, Quota, Replay, Store
 from relay.services.idempotency import KeyUse
 from relay.services.membership import Members
+from relay.services.recipients import joined, nobody_left, read_numbers
 from relay.services.requests import SendRequest
 from relay.services.routing import Routing
 from relay.services.slots import Gate, Gates
@@ -104,13 +109,20 @@ class Accept:
         message_id = MessageId(self._entropy.new_id("msg_"))
         account = await self._routing.choose(principal, message_id)
         gate = self._gates.of(account)
-        draft = self._draft(message_id, principal, team, request, account, now_ms)
-        taken = self._take_slots(draft, gate)
-        view = self._routing.explain(_view(draft))
-        answer = render(view)
-        # Shielded: once it is committed it must be started, whatever becomes of the caller.
-        replayed = await asyncio.shield(self._store_and_start(team, draft, account, gate, taken, use, answer))
-        return replayed or AcceptedMessage(view=view, answer=answer)
+        withheld = Withheld({})
+        while True:
+            draft = self._draft(message_id, principal, team, request, account, now_ms, withheld)
+            taken = self._take_slots(draft, gate)
+            view = self._routing.explain(_view(draft))
+            answer = render(view)
+            try:
+                # Shielded: once it is committed it must be started, whatever becomes of the caller.
+                replayed = await asyncio.shield(self._store_and_start(team, draft, account, gate, taken, use, answer))
+            except Withheld as more:
+                # This ends: each time at least one number less is tried.
+                withheld = joined(withheld, more)
+            else:
+                return replayed or AcceptedMessage(view=view, answer=answer)
 
     def _draft(
         self,
@@ -120,15 +132,11 @@ class Accept:
         request: SendRequest,
         account: Account,
         now_ms: int,
+        withheld: Withheld,
     ) -> MessageDraft:
-        mobiles, refused = _read_numbers(request.to)
+        mobiles, refused = read_numbers(request.to, withheld.numbers)
         if not mobiles:
-            raise NoRecipientLeft(
-                "None of the numbers can be sent to.",
-                errors=tuple(
-                    FieldError(pointer=f"/to/{index}", detail=number.reason) for index, number in enumerate(refused)
-                ),
-            )
+            raise nobody_left(refused, withheld)
         text = _signed(request.text, team.signature)
         if request.send_at_ms is not None and request.send_at_ms > now_ms + LONGEST_AHEAD_MS:
             raise BodyInvalid(
@@ -192,6 +200,7 @@ class Accept:
         use: KeyUse | None,
         answer: bytes,
     ) -> Replay | None:
+        quota = self._quota(team, draft)
         claim = self._members.claim()
         lease_until_ms = draft.created_ms + self._lease_ms + int(account.timeout_s * SECOND_MS)
         stored = False
@@ -200,11 +209,19 @@ class Accept:
                 draft,
                 claim=claim,
                 lease_until_ms=lease_until_ms,
-                quota=self._quota(team, draft),
+                quota=quota,
                 limit=_limit(team, draft),
+                repeat_window_ms=team.dedupe_window_s * SECOND_MS,
                 idempotency=None if use is None else use.answered(_ACCEPTED_STATUS, answer, draft.created_ms),
             )
             stored = not isinstance(outcome, Replay)
+        except QuotaExceeded as error:
+            # Not before: without the numbers that the store withholds it may fit.
+            if quota is not None and draft.units > quota.units:
+                raise QuotaTooSmall(
+                    f"The team's quota is {quota.units} units a day; this message needs {draft.units}."
+                ) from error
+            raise
         finally:
             if not stored:
                 for _ in range(taken):
@@ -223,8 +240,6 @@ class Accept:
         most = team.quota_units_per_day
         if most is None:
             return None
-        if draft.units > most:
-            raise QuotaTooSmall(f"The team's quota is {most} units a day; this message needs {draft.units}.")
         day = quota_day(draft.created_ms, self._quota_zone)
         return Quota(day=day.name, units=most, ends_in_s=(day.ends_ms - draft.created_ms) / SECOND_MS)
 
@@ -242,20 +257,6 @@ def _signed(text: str, signature: str | None) -> str:
             "The text carries a signature beside the team's.",
             errors=(FieldError(pointer="/text", detail=str(exc)),),
         ) from exc
-
-
-def _read_numbers(to: list[str]) -> tuple[list[int], list[RefusedNumber]]:
-    mobiles: dict[int, None] = {}
-    refused: list[RefusedNumber] = []
-    for written in to:
-        mobile = read_mobile(written)
-        if mobile is None:
-            refused.append(RefusedNumber(to=written, reason="malformed"))
-        elif mobile in mobiles:
-            refused.append(RefusedNumber(to=written, reason="duplicate"))
-        else:
-            mobiles[mobile] = None
-    return list(mobiles), refused
 
 
 def _work(draft: MessageDraft, submission: SubmissionDraft, claim: bytes, lease_until_ms: int) -> SubmissionWork:

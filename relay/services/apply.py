@@ -6,11 +6,14 @@ from typing import Final, Literal, assert_never
 import msgspec
 
 from relay.domain.errors import SchemaMissing, StoreError, StoreUnavailable
+from relay.domain.provider import InboundRow
+from relay.domain.suppressions import OptOutWords
 from relay.ports import PendingRaw, Provider, ReadBody, ReadInbound, ReadReports, ReceivedBody, Store, StoredEffects
 
 AWAY: Final = (StoreUnavailable, SchemaMissing)
 """What says nothing about a body: it can be applied later."""
 
+NO_WORDS: Final = OptOutWords(())
 BodyOutcome = Literal["stored", "quarantined", "spooled", "set_aside"]
 
 
@@ -26,8 +29,15 @@ class AppliedBody(msgspec.Struct, frozen=True, kw_only=True):
 class Apply:
     """Stores bodies with what they say, each once."""
 
-    def __init__(self, store: Store, provider: Provider, set_going: Callable[[StoredEffects], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        provider: Provider,
+        set_going: Callable[[StoredEffects], None],
+        opt_out_words: OptOutWords = NO_WORDS,
+    ) -> None:
         """``set_going`` is called with what each commit set going."""
+        self._opt_out_words = opt_out_words
         self._store = store
         self._provider = provider
         self._set_going = set_going
@@ -75,7 +85,9 @@ class Apply:
             case "report":
                 return ReadReports(item=item, reading=self._provider.read_reports(item.raw))
             case "mo":
-                return ReadInbound(item=item, reading=self._provider.read_inbound(item.raw))
+                reading = self._provider.read_inbound(item.raw)
+                rows = tuple(with_opt_out(row, self._opt_out_words) for row in reading.rows)
+                return ReadInbound(item=item, reading=msgspec.structs.replace(reading, rows=rows))
             case _:
                 assert_never(item.raw.kind)
 
@@ -96,3 +108,9 @@ class Apply:
             rows=received.results,
             ignored_fields=body.reading.ignored_fields,
         )
+
+
+def with_opt_out(row: InboundRow, words: OptOutWords) -> InboundRow:
+    """The row, and the opt-out word that its text consists of."""
+    word = words.find(row.text)
+    return row if word is None else msgspec.structs.replace(row, opt_out=word)

@@ -1,5 +1,7 @@
 """One attempt of one submission: sent once, its outcome stored."""
 
+from typing import Final
+
 import msgspec
 
 from relay.domain.ids import AccountId
@@ -7,21 +9,26 @@ from relay.domain.messages import SubmissionWork
 from relay.domain.provider import NotSent, SendOutcome
 from relay.domain.retry import submit_delay_ms
 from relay.domain.times import SECOND_MS
-from relay.ports import Clock, Entropy, FinishedSubmission, Provider, Store
+from relay.ports import Clock, Entropy, FinishedSubmission, Provider, Store, StoredEffects, Trimmed
 from relay.services.accounts import AccountBook
 from relay.services.membership import Members
 from relay.services.persist import until_stored
 from relay.services.routing import Routing
 from relay.services.slots import Gates
 
+_NOT_TRIED: Final = NotSent(why="lease")
+"""Nothing was learned of the account."""
+
 
 class SubmitAttempt(msgspec.Struct, frozen=True, kw_only=True):
-    """What one attempt came to. ``seconds``: the provider's part of it."""
+    """What one attempt came to. ``outcome`` None: there was nobody left to send to. ``withheld``: what it has set going
+    that some numbers have opted out. ``seconds``: the provider's part of it."""
 
-    outcome: SendOutcome
+    outcome: SendOutcome | None
     finished: FinishedSubmission
     account_name: str
     seconds: float
+    withheld: StoredEffects | None = None
 
 
 class Submit:
@@ -49,13 +56,20 @@ class Submit:
 
     async def attempt(self, work: SubmissionWork) -> SubmitAttempt:
         """Send once, if it is still ours, and store the outcome, however long the store is away: the knowledge exists
-        nowhere else. The slot that was taken for it begins here, and is the caller's to end."""
+        nowhere else. The slot that was taken for it begins here, and is the caller's to end. Marketing goes to nobody
+        who has opted out by now."""
         account = self._accounts.get(work.account_id)
-        started_s = self._clock.monotonic_s()
         if account is None:
             raise LookupError(f"account {work.account_id} is not known")
         gate = self._gates.of(account)
         begun = gate.begin()
+        trimmed = await self._trim(work)
+        if trimmed is not None and not trimmed.mobiles:
+            gate.breaker.learn(begun, _NOT_TRIED)
+            return _not_attempted(work, trimmed, account.name)
+        if trimmed is not None:
+            work = msgspec.structs.replace(work, mobiles=trimmed.mobiles)
+        started_s = self._clock.monotonic_s()
 
         def may_send() -> bool:
             return self._clock.now_ms() < work.lease_until_ms and self._members.owns(work.claim)
@@ -77,7 +91,13 @@ class Submit:
             )
 
         finished = await until_stored(self._clock, store)
-        return SubmitAttempt(outcome=outcome, finished=finished, account_name=account.name, seconds=seconds)
+        return SubmitAttempt(
+            outcome=outcome,
+            finished=finished,
+            account_name=account.name,
+            seconds=seconds,
+            withheld=None if trimmed is None else trimmed.effects,
+        )
 
     async def _next(self, work: SubmissionWork, outcome: SendOutcome, jitter: float) -> tuple[AccountId | None, int]:
         """The account for the next attempt, None for the same one, and the milliseconds until it."""
@@ -91,3 +111,23 @@ class Submit:
         if outcome.retry_after_s is not None:
             delay_ms = max(delay_ms, int(outcome.retry_after_s * SECOND_MS))
         return None, delay_ms
+
+    async def _trim(self, work: SubmissionWork) -> Trimmed | None:
+        """What is left of marketing when somebody has opted out since it was accepted; None when nobody has."""
+        if work.category != "marketing":
+            return None
+        if not await until_stored(self._clock, lambda: self._store.suppressed(work.team_id, work.mobiles)):
+            return None
+        return await until_stored(self._clock, lambda: self._store.withhold_suppressed(work, self._clock.now_ms()))
+
+
+def _not_attempted(work: SubmissionWork, trimmed: Trimmed, account_name: str) -> SubmitAttempt:
+    finished = FinishedSubmission(
+        fenced=trimmed.fenced,
+        status="submitting" if trimmed.fenced else "failed",
+        message_id=work.message_id,
+        retry_due_ms=None,
+        effects=trimmed.effects,
+    )
+    outcome = _NOT_TRIED if trimmed.fenced else None
+    return SubmitAttempt(outcome=outcome, finished=finished, account_name=account_name, seconds=0.0)

@@ -37,13 +37,16 @@ from relay.ports import (
     Standing,
     Stored,
     Swept,
+    Trimmed,
 )
 from relay.store import turns
 from relay.store.parts.accounts import AccountsPart
 from relay.store.parts.audit import AuditPart
+from relay.store.parts.balances import BalancesPart
 from relay.store.parts.extensions import ExtensionsPart
 from relay.store.parts.keys import KeysPart
 from relay.store.parts.routing import RoutingPart
+from relay.store.parts.suppressions import SuppressionsPart
 from relay.store.parts.teams import TeamsPart
 from relay.store.scripts import accept as accepting
 from relay.store.scripts import (
@@ -56,7 +59,9 @@ from relay.store.scripts import (
     retention,
     submit,
     subscriptions,
+    suppressions,
     views,
+    withhold,
 )
 from relay.store.scripts import idempotency as keys
 from relay.store.scripts import raw as raws
@@ -65,7 +70,16 @@ from relay.store.scripts import receive as receiving
 T = TypeVar("T")
 
 
-class ScriptStore(AccountsPart, TeamsPart, ExtensionsPart, KeysPart, AuditPart, RoutingPart):
+class ScriptStore(
+    AccountsPart,
+    TeamsPart,
+    ExtensionsPart,
+    KeysPart,
+    AuditPart,
+    RoutingPart,
+    BalancesPart,
+    SuppressionsPart,
+):
     """The store. See ``relay.ports.Store`` for what each method promises."""
 
     async def close(self) -> None:
@@ -104,6 +118,7 @@ class ScriptStore(AccountsPart, TeamsPart, ExtensionsPart, KeysPart, AuditPart, 
         lease_until_ms: int,
         quota: Quota | None,
         limit: RecipientLimit | None,
+        repeat_window_ms: int = 0,
         idempotency: Idempotency | None,
     ) -> Stored | Replay:
         return await self._driver.write(
@@ -115,9 +130,16 @@ class ScriptStore(AccountsPart, TeamsPart, ExtensionsPart, KeysPart, AuditPart, 
                 lease_until_ms=lease_until_ms,
                 quota=quota,
                 limit=limit,
+                repeat_window_ms=repeat_window_ms,
                 idempotency=idempotency,
             ),
-            turns.accept(draft, limited=limit is not None, quota=quota, idempotency=idempotency),
+            turns.accept(
+                draft,
+                limited=limit is not None,
+                repeats=repeat_window_ms > 0,
+                quota=quota,
+                idempotency=idempotency,
+            ),
         )
 
     async def keep_answer(self, idempotency: Idempotency) -> None:
@@ -153,6 +175,12 @@ class ScriptStore(AccountsPart, TeamsPart, ExtensionsPart, KeysPart, AuditPart, 
             ),
             turns.finish_submission(work, outcome),
         )
+
+    async def suppressed(self, team_id: TeamId, mobiles: list[int]) -> list[int]:
+        return await self._driver.read(lambda db: suppressions.suppressed(db, raw_bytes(team_id), mobiles))
+
+    async def withhold_suppressed(self, work: SubmissionWork, now_ms: int) -> Trimmed:
+        return await self._driver.write(lambda db: withhold.withhold(db, work, now_ms), turns.withhold(work))
 
     async def sweep(
         self, now_ms: int, *, told_after_ms: int, no_report_after_ms: int, forget_keys_before_ms: int, limit: int

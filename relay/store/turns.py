@@ -6,12 +6,14 @@ then whose messages it changes, and waits for them: it shares its commit with no
 that others wait for.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from relay.domain.endpoints import DeliveryWork
 from relay.domain.ids import AccountId, TeamId, is_task_id, raw_bytes
 from relay.domain.messages import MessageDraft, SubmissionWork
 from relay.domain.provider import InboundRow, Reading, Refused, ReportRow, SendOutcome
+from relay.domain.suppressions import Suppression
 from relay.ports import Idempotency, Quota, ReadBody, ReadReports
 from relay.store.script import Turn
 
@@ -26,15 +28,19 @@ TEAMS: Final = Turn(locks=("teams",))
 """Names of teams and leases of extensions: what is free when it is looked at must be free when it is taken."""
 
 
-def accept(draft: MessageDraft, *, limited: bool, quota: Quota | None, idempotency: Idempotency | None) -> Turn:
-    """``limited``: its numbers are counted, and whoever counts must see what others have just added. For a quota or a
-    key others would wait without these locks, too, but two processes might each have the one that the other wants next.
-    """
+def accept(
+    draft: MessageDraft, *, limited: bool, repeats: bool, quota: Quota | None, idempotency: Idempotency | None
+) -> Turn:
+    """``limited``: its numbers are counted, and whoever counts must see what others have just added. ``repeats``: the
+    same text is looked for. For a quota or a key others would wait without these locks, too, but two processes might
+    each have the one that the other wants next."""
     locks: list[str] = []
     if quota is not None:
         locks.append(_quota(draft.team_id))
     if limited:
         locks.append(f"numbers:{draft.team_id}:{draft.category}")
+    if repeats:
+        locks.append(f"text:{draft.team_id}:{draft.text}")
     if idempotency is not None:
         locks.append(f"key:{idempotency.scope}:{idempotency.key}")
     return Turn(place=_ACCEPT, order=draft.team_id, locks=tuple(locks), weight=draft.to_count + 4)
@@ -45,10 +51,28 @@ def update_team(team_id: TeamId) -> Turn:
     return Turn(locks=(*TEAMS.locks, _quota(team_id)))
 
 
+def add_suppressions(suppressions: Sequence[Suppression], idempotency: Idempotency | None) -> Turn:
+    """One import at a time for a team: each looks first for what is there."""
+    locks = [f"suppressions:{suppression.team_id}" for suppression in suppressions[:1]]
+    if idempotency is not None:
+        locks.append(f"key:{idempotency.scope}:{idempotency.key}")
+    return Turn(locks=tuple(locks), weight=len(suppressions))
+
+
+def keep_balance(account_id: AccountId) -> Turn:
+    """One at a time for an account: whether it was low before decides who is told."""
+    return Turn(locks=(f"balance:{account_id}",))
+
+
 def finish_submission(work: SubmissionWork, outcome: SendOutcome) -> Turn:
     """Its message is its own. What was refused gives its quota back."""
     locks = (_quota(work.team_id),) if isinstance(outcome, Refused) else ()
     return Turn(submissions=(raw_bytes(work.id),), locks=locks)
+
+
+def withhold(work: SubmissionWork) -> Turn:
+    """What is not sent gives its quota back."""
+    return Turn(submissions=(raw_bytes(work.id),), locks=(_quota(work.team_id),), weight=len(work.mobiles))
 
 
 def finish_delivery(work: DeliveryWork) -> Turn:

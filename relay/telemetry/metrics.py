@@ -108,8 +108,9 @@ class Metrics:
         self._upstream.labels(account, call, outcome).inc()
         self._upstream_seconds.labels(account, call).observe(seconds)
 
-    def balance(self, account: str, amount: str | float, prepaid: bool) -> None:
-        """The last known balance of an account. An amount that is no number changes nothing."""
+    def balance(self, account: str, amount: str | float, prepaid: bool, days_left: float | None = None) -> None:
+        """The last known balance of an account, and how long it lasts (None: that is not known). An amount that is no
+        number changes nothing."""
         try:
             value = float(amount)
         except ValueError:
@@ -120,12 +121,30 @@ class Metrics:
         if self._balance_payment.get(account) == before:
             self._balance.remove(account, before)
         self._balance_payment[account] = now
+        self._prepaid.labels(account).set(1 if prepaid else 0)
+        if days_left is not None:
+            self._days_left.labels(account).set(days_left)
+            self._days_known.add(account)
+        else:
+            self._forget_days(account)
+
+    def forget_balance(self, account: str) -> None:
+        """It is not asked for any more."""
+        payment = self._balance_payment.pop(account, None)
+        if payment is not None:
+            self._balance.remove(account, payment)
+            self._prepaid.remove(account)
+            self._forget_days(account)
 
     def forget_balances(self) -> None:
         """This process does not ask any more: another one tells."""
-        for account, payment in self._balance_payment.items():
-            self._balance.remove(account, payment)
-        self._balance_payment.clear()
+        for account in list(self._balance_payment):
+            self.forget_balance(account)
+
+    def _forget_days(self, account: str) -> None:
+        if account in self._days_known:
+            self._days_known.discard(account)
+            self._days_left.remove(account)
 
     def breaker(self, account: str, state: BreakerState) -> None:
         """The circuit breaker of an account is in this state now, and in no other."""
@@ -264,6 +283,7 @@ class Metrics:
 
     def _declare_upstream(self) -> None:
         self._balance_payment: dict[str, str] = {}
+        self._days_known: set[str] = set()
         self._upstream = Counter(
             "relay_upstream_requests",
             "Calls to the provider by outcome.",
@@ -281,6 +301,18 @@ class Metrics:
             "relay_account_balance_sms",
             "Last known balance in segments; postpaid balances may be negative.",
             ("account", "payment"),
+            registry=self.registry,
+        )
+        self._prepaid = Gauge(
+            "relay_account_prepaid",
+            "1: the balance is what is left; 0: it is paid for afterwards, and never runs out.",
+            ("account",),
+            registry=self.registry,
+        )
+        self._days_left = Gauge(
+            "relay_account_balance_days_left",
+            "Days that a prepaid balance lasts at the rate of the last seven days; missing while that is not known.",
+            ("account",),
             registry=self.registry,
         )
 

@@ -182,6 +182,8 @@ class SubmitWorker:
                 self._breakers.look(account)
                 if gate.backlog:
                     self._event.set()
+        if attempt.withheld is not None:
+            self._set_going(attempt.withheld)
         self._set_going(attempt.finished.effects)
         self._settled(work.message_id)
         if attempt.finished.retry_due_ms is not None:
@@ -191,6 +193,11 @@ class SubmitWorker:
         self._tell(work, attempt)
 
     def _tell(self, work: SubmissionWork, attempt: SubmitAttempt) -> None:
+        if attempt.outcome is None:
+            log.info(
+                "submission.withheld", submission_id=work.id, message_id=work.message_id, recipients=len(work.mobiles)
+            )
+            return
         outcome, code, why = describe(attempt.outcome)
         if why != "lease":
             self._metrics.upstream_called(attempt.account_name, "send", outcome, attempt.seconds)

@@ -129,15 +129,23 @@ class Upkeep:
     async def balances(self) -> None:
         """Ask every account for its balance: at once when it is new, then now and then."""
         due_s: dict[AccountId, float] = {}
+        shown: dict[AccountId, str] = {}
         while True:
             if not self._members.leads():
                 # Whoever leads now knows better; and should we lead again, we ask at once.
                 self._metrics.forget_balances()
                 due_s.clear()
+                shown.clear()
                 await self._clock.sleep(_LOOK_S)
                 continue
+            names = {account.id: account.name for account in self._accounts.all() if not account.disabled}
+            for account_id, name in shown.items():
+                if names.get(account_id) != name:
+                    # It is gone, switched off, or called otherwise now: an old balance must alarm nobody.
+                    self._metrics.forget_balance(name)
+            shown = names
             now_s = self._clock.monotonic_s()
-            wanted = [account.id for account in self._accounts.all() if due_s.get(account.id, now_s) <= now_s]
+            wanted = [account_id for account_id in names if due_s.get(account_id, now_s) <= now_s]
             # Side by side: one provider's silence delays no other.
             await asyncio.gather(*(self._ask_balance(account_id) for account_id in wanted))
             due_s.update(dict.fromkeys(wanted, now_s + self._balance_interval_s))
@@ -150,8 +158,10 @@ class Upkeep:
         asked = await self._balances.ask(account)
         known = isinstance(asked.answer, Balance)
         self._metrics.upstream_called(account.name, "queryBalance", "accepted" if known else "failed", asked.seconds)
+        if asked.effects is not None:
+            self._set_going(asked.effects)
         if isinstance(asked.answer, Balance):
-            self._metrics.balance(account.name, asked.answer.amount, asked.answer.prepaid)
+            self._metrics.balance(account.name, asked.answer.amount, asked.answer.prepaid, asked.days_left)
         else:
             log.warning("balance.unknown", account_id=account.id, code=asked.answer.code, why=asked.answer.why)
 

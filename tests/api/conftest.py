@@ -26,6 +26,7 @@ from relay.services.accounts import AccountBook
 from relay.services.admin.accounts import AccountsAdmin
 from relay.services.admin.extensions import ExtensionsAdmin
 from relay.services.admin.keys import KeysAdmin
+from relay.services.admin.suppressions import SuppressionsAdmin
 from relay.services.admin.teams import TeamsAdmin
 from relay.services.apply import Apply
 from relay.services.authenticate import Authenticate
@@ -181,6 +182,7 @@ class Gateway:
             teams_admin=TeamsAdmin(store, self.accounts, clock, entropy, quota_zone=CHINA, gone=self.gone.append),
             extensions_admin=ExtensionsAdmin(store, self.accounts, clock, entropy),
             keys_admin=KeysAdmin(store, clock, entropy),
+            suppressions_admin=SuppressionsAdmin(store, clock, entropy),
             erase=Erase(store, clock, entropy),
             subscribe=Subscribe(store, egress, clock, entropy, lambda _: None),
             poll=Poll(store, clock),

@@ -101,6 +101,9 @@ def test_a_file_that_is_missing_empty_or_not_text_is_refused(tmp_path: Path) -> 
         ("QUOTA_TIMEZONE", "../../etc/passwd"),
         ("EGRESS_ALLOW_CIDRS", "10.0.0.1/8"),
         ("EGRESS_ALLOW_HOST_SUFFIXES", "*.example"),
+        ("OPT_OUT_KEYWORDS", "T, 。"),
+        ("OPT_OUT_KEYWORDS", "T，TD"),
+        ("OPT_OUT_KEYWORDS", "x" * 21),
     ],
 )
 def test_a_wrong_value_names_the_variable_the_value_its_unit_and_its_range(name: str, value: str) -> None:

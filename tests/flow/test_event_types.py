@@ -6,6 +6,7 @@ import pytest
 
 from relay.domain.events import EVENT_TYPES, EventType
 from relay.provider.sandbox import Sandbox, SandboxSettings
+from relay.provider.sandbox.accounts import AccountSettings
 from tests.flow.clocks import MovableClock
 from tests.flow.conftest import OpenWorld
 from tests.flow.hooks import Reply
@@ -50,6 +51,21 @@ async def _is_gone(world: World, clock: MovableClock) -> None:
     await world.send(MOBILE)
 
 
+async def _is_low(world: World, clock: MovableClock) -> None:
+    world.provider.sandbox.put_account("small", AccountSettings(password="secret", balance=9))
+    created = await world.admin.post(
+        "/v1/admin/accounts",
+        json={
+            "name": "small",
+            "base_url": world.provider.url,
+            "account": "small",
+            "password": "secret",
+            "low_balance": 10,
+        },
+    )
+    assert created.status_code == 201
+
+
 CAUSES: dict[EventType, Cause] = {
     "message.submitted": _is_accepted,
     "message.delivered": _is_reported,
@@ -57,11 +73,11 @@ CAUSES: dict[EventType, Cause] = {
     "message.unconfirmed": _is_lost,
     "message.report_conflict": _is_contradicted,
     "inbound.received": _is_answered,
+    "balance.low": _is_low,
     "endpoint.disabled": _is_gone,
 }
 NOT_YET: dict[EventType, str] = {
     "message.canceled": "POST /v1/messages/{id}/cancel",
-    "balance.low": "a threshold per account",
     "endpoint.test": "POST /v1/webhook-endpoints/{id}/test",
 }
 """Types whose cause no operation of this release has; each names what will cause it."""

@@ -17,8 +17,10 @@ async def test_an_inbound_message_goes_to_the_team_that_leased_its_extension(wor
     assert pushed == [200]
     (hook,) = await world.hooks_when("/hook", 1)
     shown = (await world.api.get("/v1/inbound")).json()["data"]
-    # An event tells of one moment; only what is shown later can have been erased.
-    assert [hook.event["data"] | {"erased": False}] == shown
+    # An event tells of one moment: only what is shown later can have been erased, and an opt-out can be taken back.
+    told = hook.event["data"]
+    assert told.pop("opted_out") is True
+    assert [told | {"erased": False}] == shown
     (inbound,) = shown
     assert (inbound["from"], inbound["text"], inbound["to_extension"]) == (MOBILE, "退订", "101")
     assert (inbound["matched_by"], inbound["message_id"]) == ("extension", None)

@@ -176,8 +176,9 @@ HOT: Final = {
     "messages.sent_to": "SEARCH r USING INDEX recipients_by_span (<expr>=? AND mobile=? AND submission<?)",
     "orphans.of_task": "SEARCH orphans USING INDEX orphans_by_task (account=? AND task_id=?)",
     "recipients.find": "SEARCH recipients USING PRIMARY KEY (submission=? AND mobile=?)",
-    "recipients.mobiles": "SEARCH recipients USING PRIMARY KEY (submission=?)",
+    "recipients.open": "SEARCH recipients USING PRIMARY KEY (submission=?)",
     "recipients.recent_sends": "SEARCH r USING INDEX recipients_by_span (<expr>=? AND mobile=? AND submission>?)",
+    "recipients.repeated": "SEARCH r USING INDEX recipients_by_span (<expr>=? AND mobile=? AND submission>?)",
     "reports.first_of": "SEARCH reports USING INDEX reports_by_recipient (submission=?)",
     "states.move": "SEARCH message_states USING PRIMARY KEY (message=?)",
     "submissions.due": "SEARCH submissions USING INDEX submissions_due (account=? AND priority=? AND due_ms<?)",
@@ -188,6 +189,8 @@ HOT: Final = {
     "submissions.next_due": "SEARCH submissions USING INDEX submissions_due (account=? AND priority=?)",
     "submissions.silent": "SEARCH submissions USING INDEX submissions_silent (since_ms<?)",
     "submissions.untold": "SEARCH submissions USING INDEX submissions_untold (since_ms<?)",
+    "suppressions.any": "SEARCH suppressions USING INDEX suppressions_by_team (team=?)",
+    "suppressions.of_numbers": "SEARCH suppressions USING INDEX suppressions_of_number (mobile=? AND team=?)",
 }
 
 

@@ -150,6 +150,23 @@ def test_an_account_that_becomes_postpaid_leaves_no_stale_balance(metrics: Metri
     assert (sample.labels, sample.value) == ({"account": "main", "payment": "postpaid"}, -3.5)
 
 
+def test_an_account_tells_how_it_is_paid_and_how_long_it_lasts_while_that_is_known(metrics: Metrics) -> None:
+    metrics.balance("main", "5", prepaid=True, days_left=2.5)
+    metrics.balance("other", "-5", prepaid=False)
+    assert value(metrics, "relay_account_balance_days_left", account="main") == 2.5
+    assert [value(metrics, "relay_account_prepaid", account=name) for name in ("main", "other")] == [1, 0]
+
+    metrics.balance("main", "5", prepaid=True)
+    assert scrape(metrics)["relay_account_balance_days_left"].samples == []
+    metrics.balance("main", "5", prepaid=True, days_left=2.5)
+    metrics.forget_balance("main")
+    metrics.forget_balance("nobody")
+
+    families = scrape(metrics)
+    assert families["relay_account_balance_days_left"].samples == []
+    assert [sample.labels["account"] for sample in families["relay_account_prepaid"].samples] == ["other"]
+
+
 def test_a_process_that_asks_no_more_tells_no_balance(metrics: Metrics) -> None:
     metrics.balance("main", "5", prepaid=True)
     metrics.balance("other", "5", prepaid=False)

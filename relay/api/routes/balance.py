@@ -15,6 +15,12 @@ async def get_balance(call: Call) -> Answer:
     return page_answer("balance", balances, None, path=call.path, query=b"")
 
 
+async def list_balances(call: Call) -> Answer:
+    """Last known balances of all accounts."""
+    balances = await call.services.balances.of_all()
+    return page_answer("balances", balances, None, path=call.path, query=b"")
+
+
 OPERATIONS: Final = (
     Operation(
         id="getBalance",
@@ -25,6 +31,17 @@ OPERATIONS: Final = (
         description="One row per account, all in one page; `as_of` says when the provider was asked.",
         scope="balance:read",
         run=get_balance,
+        answers=(Respond(status=200, description="The balances.", body=ListOf[BalanceView]),),
+    ),
+    Operation(
+        id="listBalances",
+        method="GET",
+        path="/v1/admin/balances",
+        tag="Platform",
+        summary="List the last known balance of every provider account",
+        description="All in one page; `as_of` says when the provider was asked.",
+        scope="admin",
+        run=list_balances,
         answers=(Respond(status=200, description="The balances.", body=ListOf[BalanceView]),),
     ),
 )

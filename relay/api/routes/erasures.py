@@ -37,7 +37,8 @@ OPERATIONS: Final = (
         "afterwards, or is gone; the text of a message that it alone got, and of inbound messages from it, is empty. "
         "This cannot be undone. What is not final yet may still be sent and told of: it is left, counted in "
         "`left_open`, and goes when the call is repeated later. Answers kept for an Idempotency-Key are sealed and go "
-        "by their own age. It takes as long as walking over all that is stored: seconds, with very many rows minutes.",
+        "by their own age. Opt-outs stay, and are shown as such: without them the number would be written to again. It "
+        "takes as long as walking over all that is stored: seconds, with very many rows minutes.",
         scope="admin",
         run=erase_number,
         body=ErasureInput,

@@ -1,9 +1,8 @@
 """Provider accounts in the store."""
 
-from relay.domain.accounts import Account, BalanceView
+from relay.domain.accounts import Account
 from relay.domain.audit import AuditEntry
-from relay.domain.ids import AccountId, raw_bytes
-from relay.domain.provider import Balance
+from relay.domain.ids import AccountId
 from relay.ports import Idempotency, Replay, Stored
 from relay.store.parts.part import Part
 from relay.store.scripts import accounts
@@ -24,9 +23,3 @@ class AccountsPart(Part):
 
     async def callback_tokens(self) -> dict[bytes, AccountId]:
         return await self._driver.read(accounts.callback_tokens)
-
-    async def keep_balance(self, account_id: AccountId, balance: Balance, now_ms: int) -> None:
-        await self._driver.write(lambda db: accounts.keep_balance(db, raw_bytes(account_id), balance, now_ms))
-
-    async def balances(self, account_ids: tuple[AccountId, ...]) -> list[BalanceView]:
-        return await self._driver.read(lambda db: accounts.balances(db, account_ids))

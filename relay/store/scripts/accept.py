@@ -5,18 +5,16 @@ from typing import Any, Final
 
 import msgspec
 
-from relay.domain.errors import BodyInvalid, FieldError, QuotaExceeded, RecipientLimitExceeded, Refusal
+from relay.domain.errors import BodyInvalid, FieldError, QuotaExceeded, Refusal, Withheld
 from relay.domain.extensions import Lease, leads_to
-from relay.domain.ids import AccountId, first_id, id_ms, raw_bytes
+from relay.domain.ids import AccountId, raw_bytes
 from relay.domain.messages import MessageDraft
 from relay.domain.states import PRIORITY
 from relay.domain.teams import RecipientLimit
-from relay.domain.times import SECOND_MS
 from relay.ports import Idempotency, Quota, Replay, Stored
 from relay.store.script import Db, Script
-from relay.store.scripts import extensions
+from relay.store.scripts import extensions, guards
 from relay.store.scripts import idempotency as keys
-from relay.store.scripts.spans import spans
 from relay.store.sealing import KeyRing
 
 _encode = msgspec.json.encode
@@ -32,13 +30,14 @@ def accept(
     lease_until_ms: int,
     quota: Quota | None,
     limit: RecipientLimit | None,
+    repeat_window_ms: int,
     idempotency: Idempotency | None,
 ) -> Script[Stored | Replay]:
     """See ``relay.ports.Store.accept``."""
     team = raw_bytes(draft.team_id)
     try:
-        yield from _check(db, team, draft, quota, limit)
-    except Refusal:
+        yield from _check(db, team, draft, quota, limit, repeat_window_ms)
+    except (Refusal, Withheld):
         # What the first request took may be what this one lacks.
         replay = yield from keys.replay_or_none(db, ring, idempotency)
         if replay is None:
@@ -74,12 +73,18 @@ def accept(
     return Stored()
 
 
-def _check(db: Db, team: bytes, draft: MessageDraft, quota: Quota | None, limit: RecipientLimit | None) -> Script[None]:
+def _check(
+    db: Db,
+    team: bytes,
+    draft: MessageDraft,
+    quota: Quota | None,
+    limit: RecipientLimit | None,
+    repeat_window_ms: int,
+) -> Script[None]:
     """Raises what the message is refused for; nothing was written then. Reserves the quota, last."""
     if draft.extension is not None:
         yield from _check_extension(db, team, draft, draft.extension)
-    if limit is not None:
-        yield from _check_limit(db, team, draft, limit)
+    yield from guards.check(db, draft, limit=limit, repeat_window_ms=repeat_window_ms)
     if quota is not None:
         taken = yield from db.row("quota.reserve", team=team, day=quota.day, units=draft.units, most=quota.units)
         if taken is None:
@@ -150,30 +155,3 @@ def _accounts_of(db: Db, team: bytes, leases: list[Lease]) -> Script[set[Account
     row = yield from db.row("teams.accounts", id=team)
     named = () if row is None else _ACCOUNT_IDS.decode(row[0])
     return set(named) or {lease.account_id for lease in leases if lease.account_id is not None}
-
-
-def _check_limit(db: Db, team: bytes, draft: MessageDraft, limit: RecipientLimit) -> Script[None]:
-    if not limit.spans_ms:
-        return
-    now_ms = draft.created_ms
-    since_ms = now_ms - max(span_ms for _, span_ms in limit.spans_ms)
-    within = spans(since_ms, now_ms)
-    for submission in draft.submissions:
-        for mobile in submission.mobiles:
-            rows = yield from db.rows(
-                "recipients.recent_sends",
-                spans=within,
-                mobile=mobile,
-                since_id=first_id(since_ms),
-                team=team,
-                category=draft.category,
-            )
-            newest_first = sorted((id_ms(row[0]) for row in rows), reverse=True)
-            for most, span_ms in limit.spans_ms:
-                # With the last of the newest `most` gone from the window there is room for one.
-                if len(newest_first) >= most and newest_first[most - 1] > now_ms - span_ms:
-                    raise RecipientLimitExceeded(
-                        f"A number of this message has already got {most} of category {draft.category} "
-                        f"in the last {span_ms // SECOND_MS} s.",
-                        retry_after_s=(newest_first[most - 1] + span_ms - now_ms) / SECOND_MS,
-                    )

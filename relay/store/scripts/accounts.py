@@ -1,16 +1,14 @@
-"""Provider accounts, their callback tokens and balances."""
+"""Provider accounts and their callback tokens."""
 
 from typing import Final
 
 import msgspec
 
-from relay.domain.accounts import Account, BalanceView, CodeRule, PwdCase
+from relay.domain.accounts import Account, CodeRule, PwdCase
 from relay.domain.audit import AuditEntry
 from relay.domain.errors import AlreadyExists
 from relay.domain.ids import AccountId, raw_bytes
-from relay.domain.provider import Balance
 from relay.domain.teams import hash_secret
-from relay.domain.times import instant_or_none
 from relay.ports import Idempotency, Replay, Stored
 from relay.store.script import Db, Row, Script
 from relay.store.scripts import audit
@@ -101,28 +99,3 @@ def callback_tokens(db: Db) -> Script[dict[bytes, AccountId]]:
     """Hash of each live token, and whose it is."""
     rows = yield from db.rows("tokens.all")
     return {bytes(row[0]): AccountId("acct_" + bytes(row[1]).hex()) for row in rows}
-
-
-def keep_balance(db: Db, account: bytes, balance: Balance, now_ms: int) -> Script[None]:
-    """Replace the last known balance."""
-    yield from db.put(
-        "balances.keep", account=account, amount=balance.amount, prepaid=int(balance.prepaid), as_of_ms=now_ms
-    )
-
-
-def balances(db: Db, account_ids: tuple[AccountId, ...]) -> Script[list[BalanceView]]:
-    """In the order asked for; unknown accounts are left out."""
-    views: list[BalanceView] = []
-    for account_id in account_ids:
-        row = yield from db.row("balances.find", account=raw_bytes(account_id))
-        if row is not None:
-            views.append(
-                BalanceView(
-                    account_id=account_id,
-                    account_name=row[0],
-                    balance=row[1],
-                    prepaid=None if row[2] is None else bool(row[2]),
-                    as_of=instant_or_none(row[3]),
-                )
-            )
-    return views

@@ -1,6 +1,8 @@
 """Erasing one number, a batch at a time: first looked for beside the writer, then struck where it was found.
 
 What is not final or not applied yet is left, because it may still be sent, or still be told of; the caller repeats it.
+Decision: opt-outs are left too, because who wants to be forgotten does not want to be written to: without its opt-out
+the number would get the next marketing that has it in its list.
 """
 
 from typing import Any, Final, assert_never

@@ -19,6 +19,7 @@ from relay.store.scripts.emit import Effects, emit
 from relay.store.scripts.extensions import leading
 from relay.store.scripts.reports import effects_of
 from relay.store.scripts.spans import spans
+from relay.store.scripts.suppressions import opt_out
 
 LAST_SENDER_MS: Final = 72 * HOUR_MS
 """An answer without a known extension belongs to the team that sent to this number within this time."""
@@ -55,6 +56,9 @@ def receive(
             continue
         yield from _store(db, effects, account, raw_id, raw, row, match)
         results["matched"] += 1
+        if row.opt_out is not None:
+            # A number that is masked cannot be suppressed: people must see that it happens.
+            results["opted_out" if row.mobile is not None else "opt_out_masked"] += 1
     return raws.received(raw_id, dict(results), quarantined=quarantined, effects=effects_of(effects))
 
 
@@ -125,6 +129,10 @@ def _last_message(db: Db, row: InboundRow, team: bytes, sent: dict[str, object])
 def _store(
     db: Db, effects: Effects, account: bytes, raw_id: RawId, raw: RawBody, row: InboundRow, match: _Match
 ) -> Script[None]:
+    opted_out = False
+    if row.opt_out is not None and row.mobile is not None:
+        opted_out = True
+        yield from opt_out(db, match.team, row.mobile, row.opt_out, raw.received_ms)
     inbound_id = InboundId(db.new_id("in_"))
     sender = row.mobile_text if row.mobile is None else str(row.mobile)
     yield from db.put(
@@ -150,6 +158,7 @@ def _store(
         occurred_at=instant_or_none(row.occurred_ms),
         matched_by=match.matched_by,
         message_id=None if match.message is None else MessageId("msg_" + match.message.hex()),
+        opted_out=opted_out,
     )
     yield from emit(
         db,

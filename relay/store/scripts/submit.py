@@ -65,7 +65,8 @@ def _work(
     if row is None:
         raise LookupError(f"submission {bytes(submission).hex()} has no message")
     team, text, extension, category, on_unconfirmed, created_ms = row
-    mobiles = yield from db.rows("recipients.mobiles", submission=submission)
+    # Not those that have ended: see scripts/withhold.py.
+    mobiles = yield from db.rows("recipients.open", submission=submission)
     return SubmissionWork(
         id=SubmissionId("sub_" + bytes(submission).hex()),
         message_id=MessageId("msg_" + bytes(message).hex()),

@@ -1,4 +1,4 @@
--- Provider accounts, their callback tokens and balances.
+-- Provider accounts and their callback tokens.
 
 -- name: accounts.insert
 INSERT INTO accounts (id, name, base_url, account, password_sealed, settings, sandbox, disabled, created_ms)
@@ -15,11 +15,3 @@ INSERT INTO callback_tokens (hash, account, created_ms) VALUES (:hash, :account,
 
 -- name: tokens.all
 SELECT hash, account FROM callback_tokens
-
--- name: balances.keep
-INSERT INTO balances (account, amount, prepaid, as_of_ms) VALUES (:account, :amount, :prepaid, :as_of_ms)
-ON CONFLICT (account) DO UPDATE SET amount = excluded.amount, prepaid = excluded.prepaid, as_of_ms = excluded.as_of_ms
-
--- name: balances.find
-SELECT a.name, b.amount, b.prepaid, b.as_of_ms FROM accounts a LEFT JOIN balances b ON b.account = a.id
-WHERE a.id = :account

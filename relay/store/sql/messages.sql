@@ -28,13 +28,25 @@ RETURNING units
 UPDATE quota_use SET units = units - :units WHERE team = :team AND day = :day
 
 -- A submission's id begins with its time, so that "since" is a range of ids. Spans: see scripts/spans.py.
+-- CROSS JOIN: with a list of numbers SQLite would rather read all that the team has ever sent.
 -- name: recipients.recent_sends
-SELECT r.submission FROM recipients r
-JOIN submissions s ON s.id = r.submission
-JOIN messages m ON m.id = s.message
+SELECT r.mobile, r.submission FROM recipients r
+CROSS JOIN submissions s ON s.id = r.submission
+CROSS JOIN messages m ON m.id = s.message
 WHERE LOWER(HEX(SUBSTR(r.submission, 1, 3))) IN (SELECT value FROM json_each(:spans))
-  AND r.mobile = :mobile AND r.submission >= :since_id AND m.team = :team AND m.category = :category
+  AND r.mobile IN (SELECT value FROM json_each(:mobiles))
+  AND r.submission >= :since_id AND m.team = :team AND m.category = :category
   AND s.status NOT IN ('failed', 'canceled')
+
+-- name: recipients.repeated
+SELECT r.mobile FROM recipients r
+CROSS JOIN submissions s ON s.id = r.submission
+CROSS JOIN messages m ON m.id = s.message
+WHERE LOWER(HEX(SUBSTR(r.submission, 1, 3))) IN (SELECT value FROM json_each(:spans))
+  AND r.mobile IN (SELECT value FROM json_each(:mobiles))
+  AND r.submission >= :since_id AND m.team = :team AND m.mode = :mode AND m.text = :text
+  AND s.status NOT IN ('failed', 'canceled')
+  AND ABS(MAX(COALESCE(m.send_at_ms, 0), m.created_ms) - :due_ms) < :window_ms
 
 -- name: messages.insert
 INSERT INTO messages (id, team, api_key, mode, text, extension, reference, metadata, category, on_unconfirmed,
@@ -108,9 +120,6 @@ WHERE account = :account AND priority = :priority AND status IN ('scheduled', 'q
 
 -- name: submissions.work
 SELECT m.team, m.text, m.extension, m.category, m.on_unconfirmed, m.created_ms FROM messages m WHERE m.id = :message
-
--- name: recipients.mobiles
-SELECT mobile FROM recipients WHERE submission = :submission
 
 -- name: recipients.open
 SELECT mobile FROM recipients WHERE submission = :submission AND status = 0

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from relay.domain.errors import BodyInvalid, IdempotencyKeyReused, QuotaExceeded, RecipientLimitExceeded, StoreError
+from relay.domain.errors import BodyInvalid, IdempotencyKeyReused, QuotaExceeded, StoreError, Withheld
 from relay.domain.messages import MessageView, RecipientView, RefusedNumber, SubmissionView
 from relay.domain.teams import RecipientLimit
 from relay.domain.times import DAY_MS, HOUR_MS, MINUTE_MS, instant
@@ -283,8 +283,9 @@ async def test_a_number_gets_no_more_of_a_category_than_its_limit(
 ) -> None:
     await world.accept(mobiles(2))
     last = NOW_MS + span_ms - 1
-    with pytest.raises(RecipientLimitExceeded) as caught:
-        await world.try_accept(world.draft(mobiles(1, 1), created_ms=last), limit=limit)
+    with pytest.raises(Withheld) as caught:
+        await world.try_accept(world.draft(mobiles(2, 1), created_ms=last), limit=limit)
+    assert caught.value.numbers == {mobiles(2)[1]: "recipient_limit"}
     assert caught.value.retry_after_s == 0.001
     assert await world.try_accept(world.draft(mobiles(1, 2), created_ms=last), limit=limit) == Stored()
     assert await world.try_accept(world.draft(mobiles(1, 1), created_ms=last + 1), limit=limit) == Stored()
@@ -296,7 +297,7 @@ async def test_a_limit_counts_only_its_team_its_category_and_what_was_not_refuse
     await world.finish(work_of(await world.accept(mobiles(1))), REFUSED)
     limit = RecipientLimit(per_day=1)
     assert await world.try_accept(world.draft(mobiles(1)), limit=limit) == Stored()
-    with pytest.raises(RecipientLimitExceeded):
+    with pytest.raises(Withheld):
         await world.try_accept(world.draft(mobiles(1)), limit=limit)
 
 
@@ -305,12 +306,12 @@ async def test_two_sends_to_one_number_at_once_do_not_both_pass_the_limit(world:
         *(world.try_accept(world.draft(mobiles(1)), limit=RecipientLimit(per_minute=3)) for _ in range(10)),
         return_exceptions=True,
     )
-    assert sorted(type(result).__name__ for result in results) == ["RecipientLimitExceeded"] * 7 + ["Stored"] * 3
+    assert sorted(type(result).__name__ for result in results) == ["Stored"] * 3 + ["Withheld"] * 7
 
 
 async def test_a_limit_refusal_takes_no_quota(world: World) -> None:
     await world.accept(mobiles(1))
-    with pytest.raises(RecipientLimitExceeded):
+    with pytest.raises(Withheld):
         await world.try_accept(world.draft(mobiles(2)), quota=QUOTA, limit=RecipientLimit(per_day=1))
     assert await _units_left(world) == 100
 

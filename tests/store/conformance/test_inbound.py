@@ -58,6 +58,7 @@ async def test_an_answer_to_a_leased_extension_belongs_to_its_team(world: World)
             "occurred_at": "2026-11-18T11:06:38Z",
             "matched_by": "extension",
             "message_id": message.id,
+            "opted_out": False,
         },
     }
     assert await world.events() == []

@@ -47,6 +47,9 @@ ASKED: dict[str, Ask] = {
     "endpoint_view": lambda store, team, own: store.endpoint_view(team, own.endpoint),
     "endpoint_views": lambda store, team, own: store.endpoint_views(team, position=None, limit=10),
     "keys": lambda store, team, own: store.keys(team_id=team, position=None, limit=10),
+    "suppressed": lambda store, team, own: store.suppressed(team, mobiles(1)),
+    "suppression_of": lambda store, team, own: store.suppression_of(team, mobiles(1)[0]),
+    "suppressions": lambda store, team, own: store.suppressions(team_id=team, mobile=None, position=None, limit=10),
     "delete_endpoint": lambda store, team, own: store.delete_endpoint(team, own.endpoint, NOW_MS),
     "extensions": lambda store, team, own: store.extensions(
         team_id=team, account_id=None, extension=None, position=None, limit=10
@@ -66,7 +69,7 @@ async def _things(world: World) -> Things:
     await world.store.lease_extension(leased, entry=entry(), idempotency=None)
     message = await world.accept(mobiles(1))
     await world.finish(work_of(message), ACCEPTED)
-    await world.hear(inbound(mobiles(1)[0]))
+    await world.hear(inbound(mobiles(1)[0], opt_out="TD"))
     (heard,) = (await world.store.inbound_list(world.team.id, position=None, limit=1)).data
     delivery, finished = await world.lease((endpoint, 2))
     await world.store.finish_delivery(finished, attempt_record(finished, 200))

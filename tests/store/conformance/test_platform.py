@@ -71,13 +71,20 @@ async def test_balances_are_the_last_known_in_the_order_asked_for(store: Store) 
     first, second = builders.account(), builders.account()
     for account in (first, second):
         await store.create_account(account, callback_token=account.id, entry=entry(), idempotency=None)
-    await store.keep_balance(first.id, Balance(amount="10.5", prepaid=True), NOW_MS)
-    await store.keep_balance(first.id, Balance(amount="9.50", prepaid=False), NOW_MS + 1)
+    await store.keep_balance(first, Balance(amount="10.5", prepaid=True), NOW_MS)
+    await store.keep_balance(first, Balance(amount="9.50", prepaid=False), NOW_MS + 1)
     unknown = builders.account().id
     assert await store.balances((second.id, unknown, first.id)) == [
-        BalanceView(account_id=second.id, account_name=second.name, balance=None, prepaid=None, as_of=None),
         BalanceView(
-            account_id=first.id, account_name=first.name, balance="9.50", prepaid=False, as_of=instant(NOW_MS + 1)
+            account_id=second.id, account_name=second.name, balance=None, prepaid=None, days_left=None, as_of=None
+        ),
+        BalanceView(
+            account_id=first.id,
+            account_name=first.name,
+            balance="9.50",
+            prepaid=False,
+            days_left=None,
+            as_of=instant(NOW_MS + 1),
         ),
     ]
 

@@ -108,6 +108,7 @@ class World:
         *,
         quota: Quota | None = None,
         limit: RecipientLimit | None = None,
+        repeat_window_ms: int = 0,
         idempotency: Idempotency | None = None,
     ) -> Stored | Replay:
         """Accept, leased to the test for a minute."""
@@ -117,6 +118,7 @@ class World:
             lease_until_ms=message.created_ms + LEASE_MS,
             quota=quota,
             limit=limit,
+            repeat_window_ms=repeat_window_ms,
             idempotency=idempotency,
         )
 

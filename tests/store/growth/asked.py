@@ -29,6 +29,7 @@ _KINDS: Final = {
     "orphans": fill.ORPHAN,
     "raw": fill.RAW,
     "submissions": fill.SUBMISSION,
+    "suppressions": fill.OPTOUT,
     "teams": fill.TEAM,
 }
 _PLATFORM: Final = {fill.ACCOUNT, fill.ENDPOINT, fill.KEY, fill.TEAM}
@@ -41,8 +42,10 @@ _TEXTS: Final = frozenset(
         "day",
         "extension",
         "key",
+        "keyword",
         "matched_by",
         "mobile_text",
+        "mode",
         "name",
         "outcome",
         "raw_status",
@@ -135,6 +138,7 @@ def _value(name: str, parameter: str, size: Size) -> Any:
         "key": f"key {n}",
         "message": size.id(fill.MESSAGE, n),
         "mobile": mobile_of(n),
+        "mobiles": f"[{mobile_of(n)}]",
         "most": 100,
         "now_ms": NOW_MS,
         "priority": 1,

@@ -74,10 +74,14 @@ INDEXES: Final[dict[str, tuple[str, ...]]] = {
     "raw.state": ("raw_bodies key (id =)",),
     "raw.waiting": ("raw_bodies_pending ()",),
     "recipients.find": ("recipients key (submission =, mobile =)",),
-    "recipients.mobiles": ("recipients key (submission =)",),
     "recipients.open": ("recipients key (submission =)",),
     "recipients.page": ("recipients key (submission =)", "submissions_by_message (message <=, ROW(message, id) >=)"),
     "recipients.recent_sends": (
+        "messages key (id =)",
+        "recipients_by_span (substr(submission, 1, 3) =, mobile =)",
+        "submissions key (id =)",
+    ),
+    "recipients.repeated": (
         "messages key (id =)",
         "recipients_by_span (substr(submission, 1, 3) =, mobile =)",
         "submissions key (id =)",
@@ -87,6 +91,9 @@ INDEXES: Final[dict[str, tuple[str, ...]]] = {
     "reports.first_of": ("reports_by_recipient (submission =)",),
     "reports.of_recipient": ("reports_by_recipient (submission =, mobile =)",),
     "reports.words": ("reports_by_recipient (submission =, mobile =)",),
+    "samples.forget": ("balance_samples key (account =, at_ms <)",),
+    "samples.last": ("balance_samples key (account =)",),
+    "samples.since": ("balance_samples key (account =, at_ms >=)",),
     "states.hold": (
         "message_states key (message =)",
         "submissions key (id =)",
@@ -116,6 +123,14 @@ INDEXES: Final[dict[str, tuple[str, ...]]] = {
     "teams.expects": ("messages key (id =)", "submissions_silent (since_ms >)"),
     "teams.submits": ("messages key (id =)", "submissions_running ()"),
     "teams.waits": ("messages key (id =)", "submissions_expiring ()"),
+    "suppressions.any": ("suppressions_by_team (team =)",),
+    "suppressions.delete": ("suppressions key (id =)",),
+    "suppressions.find": ("suppressions key (id =)",),
+    "suppressions.list": ("suppressions key (id <)",),
+    "suppressions.list_of_number": ("suppressions_of_number (mobile =)",),
+    "suppressions.list_of_team": ("suppressions_by_team (team >=, ROW(team, id) <)",),
+    "suppressions.of_number": ("suppressions_of_number (mobile =, team =)",),
+    "suppressions.of_numbers": ("suppressions_of_number (mobile =, team =)",),
 }
 
 ADDS: Final = frozenset(
@@ -139,8 +154,11 @@ ADDS: Final = frozenset(
         "raw.insert",
         "recipients.insert",
         "reports.insert",
+        "samples.insert",
         "states.insert",
         "submissions.insert",
+        "suppressions.add",
+        "suppressions.insert",
         "teams.insert",
         "tokens.insert",
     }
@@ -151,7 +169,9 @@ ONLY_SMALL: Final = frozenset(
     {
         "accounts.all",
         "accounts.by_name",
+        "balances.all",
         "balances.find",
+        "balances.teams",
         "endpoints.delete",
         "endpoints.disable",
         "endpoints.list",

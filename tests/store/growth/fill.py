@@ -23,7 +23,7 @@ PAYLOAD_BYTES: Final = 400
 PENDING_RAW: Final = 50
 
 # What an id is of: a part of it, so that ids of one instant differ.
-TEAM, ACCOUNT, ENDPOINT, MESSAGE, SUBMISSION, EVENT, DELIVERY, ATTEMPT, RAW, ORPHAN, INBOUND, KEY = range(1, 13)
+TEAM, ACCOUNT, ENDPOINT, MESSAGE, SUBMISSION, EVENT, DELIVERY, ATTEMPT, RAW, ORPHAN, INBOUND, KEY, OPTOUT = range(1, 14)
 
 
 class Open(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,6 +183,9 @@ def _received(size: Size) -> list[str]:
           {_id(size, RAW)} FROM numbers WHERE n % 5 < 2""",
         f"""INSERT INTO inbound_seen (account, digest, mobile, source, paired)
         SELECT {_ACCOUNT}, made_id({at}, {INBOUND}, n), 13000000000, 'push', n % 2 FROM numbers WHERE n % 5 < 2""",
+        f"""INSERT INTO suppressions (id, team, mobile, source, keyword, created_ms)
+        SELECT {_id(size, OPTOUT)}, {_TEAM}, 13000000000 + n * {EACH_TENTH} * 2654435761 % 1000000000, 'inbound', 'TD',
+          {at} FROM numbers""",
     ]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
-from relay.domain.errors import AlreadyExists, QuotaExceeded, RecipientLimitExceeded
+from relay.domain.errors import AlreadyExists, QuotaExceeded, Withheld
 from relay.domain.extensions import ExtensionView
 from relay.domain.ids import AccountId, RawId
 from relay.domain.messages import MessageDraft, SubmissionWork
@@ -90,7 +90,7 @@ async def test_the_limit_of_a_recipient_holds_however_many_send_at_once(three: S
     for number in range(ROUNDS):
         drafts = [three.worlds[0].draft(mobiles(2, 2 * number)) for _ in range(9)]
         results = await three.at_once([_accept(message, limit=limit) for message in drafts])
-        assert Counter(type(result) for result in results) == {Stored: 2, RecipientLimitExceeded: 7}
+        assert Counter(type(result) for result in results) == {Stored: 2, Withheld: 7}
 
 
 async def test_of_two_teams_or_accounts_of_one_name_one_exists(three: Several) -> None:

@@ -48,7 +48,7 @@ def upgrade() -> None:
         sa.Column("keyword", sa.Text(), nullable=True),
         sa.Column("created_ms", _MS, nullable=False),
     )
-    op.create_index("suppressions_of_number", "suppressions", ["team", "mobile"], unique=True)
+    op.create_index("suppressions_of_number", "suppressions", ["mobile", "team"], unique=True)
     op.create_index("suppressions_by_team", "suppressions", ["team", "id"])
     # One sealed word for each key of the ring: a ring that opens none of them is not the one of this database.
     op.create_table(

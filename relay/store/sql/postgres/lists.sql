@@ -60,3 +60,7 @@ ORDER BY h.team DESC, h.id DESC LIMIT :most
 SELECT CAST(COALESCE(SUM(m.segments * (m.to_count - t.n_canceled - t.n_failed)), 0) AS BIGINT)
 FROM messages m JOIN message_states t ON t.message = m.id
 WHERE m.team <= :team AND (m.team, m.id) >= (:team, :since_id)
+
+-- name: suppressions.list_of_team
+SELECT id, team, mobile, source, keyword, created_ms FROM suppressions
+WHERE team >= :team AND (team, id) < (:team, :before) ORDER BY team DESC, id DESC LIMIT :most

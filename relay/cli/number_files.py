@@ -1,0 +1,68 @@
+"""Files of numbers, as spreadsheets and other systems write them."""
+
+import csv
+from typing import Final
+
+import msgspec
+
+from relay.domain.numbers import read_mobile
+
+_HEADS: Final = frozenset({"number", "mobile", "phone", "to", "手机号", "手机号码", "号码"})
+_DELIMITERS: Final = (",", ";", "\t")
+
+
+class NotNumbers(ValueError):
+    """The file is no list of lines; the text says why."""
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands for a number in line ``at``, which counts from 1."""
+
+    at: int
+    number: str
+
+    @property
+    def mobile(self) -> int | None:
+        """The number that it is; None when it is none."""
+        return read_mobile(self.number)
+
+
+def read_numbers(content: bytes) -> list[Line]:
+    """One number per line, or CSV: then the column with a head of ``_HEADS``, else the first one. Blank lines are
+    passed over, and so is a first line without any digit. Raises NotNumbers."""
+    text = _decode(content)
+    first = text.partition("\n")[0]
+    delimiter = next((found for found in _DELIMITERS if found in first), ",")
+    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter)
+    lines: list[Line] = []
+    column = 0
+    try:
+        for row in reader:
+            if not any(cell.strip() for cell in row):
+                continue
+            if not lines and column == 0 and (head := _head(row)) is not None:
+                column = head
+                continue
+            lines.append(Line(at=reader.line_num, number=row[column].strip() if column < len(row) else ""))
+    except csv.Error as error:
+        raise NotNumbers(f"line {reader.line_num}: {error}") from error
+    return lines
+
+
+def _head(row: list[str]) -> int | None:
+    """The column of the numbers when this row is a head, else None."""
+    names = [cell.strip().lower() for cell in row]
+    named = next((index for index, name in enumerate(names) if name in _HEADS), None)
+    if named is not None:
+        return named
+    return None if any(char.isdigit() for cell in row for char in cell) else 0
+
+
+def _decode(content: bytes) -> str:
+    # Spreadsheets write a byte order mark, or the code page of the machine.
+    for encoding in ("utf-8-sig", "gb18030"):
+        try:
+            return content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise NotNumbers("it is neither UTF-8 nor GB18030")
