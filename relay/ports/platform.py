@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from relay.domain.accounts import Account, BalanceView
-from relay.domain.audit import AuditEntry, AuditView
+from relay.domain.audit import AuditEntry, AuditFilter, AuditView
 from relay.domain.ids import AccountId
 from relay.domain.provider import Balance
 from relay.domain.teams import KeyView, Principal, Team
@@ -66,5 +66,8 @@ class AuditStore(Protocol):
     async def add_audit(self, entry: AuditEntry, idempotency: Idempotency | None) -> Stored | Replay:
         """Add an entry."""
 
-    async def audit(self, *, position: str | None, limit: int) -> Page[AuditView]:
+    async def audit(self, filters: AuditFilter, *, position: str | None, limit: int) -> Page[AuditView]:
         """Newest first."""
+
+    async def audit_from(self, filters: AuditFilter, *, position: str | None, limit: int) -> Page[AuditView]:
+        """Oldest first; ``position`` is 32 hex digits, those of an entry's id: what comes after it."""

@@ -175,6 +175,7 @@ IN_BATCHES: Final = frozenset(
         "attempts.rewrite",
         "audit.insert",
         "audit.list",
+        "audit.list_from",
         "clock.now_ms",
         "deliveries.expire",
         "deliveries.free_of_replica",
