@@ -20,6 +20,7 @@ from relay.api.services import ApiServices, ApiSettings
 from relay.app.stores import is_embedded, make_hints, make_store, prepared
 from relay.config import Settings
 from relay.console import create_console
+from relay.domain.errors import StoreError
 from relay.domain.retention import Keeping
 from relay.ports import Clock, Entropy, Hints, Poster, Provider, Store
 from relay.services.accept import Accept
@@ -52,6 +53,7 @@ from relay.webhooks import EgressPolicy, WebhookPoster
 from relay.workers.aftermath import Aftermath
 from relay.workers.deliver import DeliverWorker
 from relay.workers.hints import Hearing, Silent
+from relay.workers.key_uses import KeyUses
 from relay.workers.membership import MembershipWorker
 from relay.workers.pull import PullWorker
 from relay.workers.retention import Retention
@@ -186,8 +188,10 @@ class Gateway:
             interval_s=settings.retention_interval_s,
             leads=members.leads,
         )
+        authenticate = Authenticate(store, clock)
+        self.key_uses = KeyUses(authenticate, clock)
         self.services = ApiServices(
-            authenticate=Authenticate(store, clock),
+            authenticate=authenticate,
             rates=TeamRates(clock),
             accept=Accept(
                 store,
@@ -207,7 +211,7 @@ class Gateway:
             ),
             accounts_admin=AccountsAdmin(store, self.accounts, clock, entropy),
             teams_admin=TeamsAdmin(store, self.accounts, clock, entropy),
-            keys_admin=KeysAdmin(store, clock, entropy),
+            keys_admin=KeysAdmin(store, clock, entropy, changed=authenticate.forget),
             erase=Erase(store, clock, entropy),
             subscribe=Subscribe(store, egress, clock, entropy, self.deliver.changed),
             poll=poll,
@@ -269,6 +273,7 @@ class Gateway:
             ("accounts", self.upkeep.accounts),
             ("gauges", self.upkeep.gauges),
             ("retention", self.retention.run),
+            ("key_uses", self.key_uses.run),
         ):
             self._supervisor.keep(name, loop)
 
@@ -301,6 +306,8 @@ class Gateway:
         for client in self._clients:
             await client.aclose()
         await self.spool.close()
+        with contextlib.suppress(StoreError):
+            await self.services.authenticate.note_uses()
         await self.store.close()
         log.info("gateway.stopped", submissions_cut=cut[0], deliveries_cut=cut[1], pulls_cut=cut[2])
 

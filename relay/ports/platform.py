@@ -1,12 +1,14 @@
 """What the platform team administers, as the store keeps it; parts of ``relay.ports.Store``."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from relay.domain.accounts import Account, BalanceView
 from relay.domain.audit import AuditEntry, AuditFilter, AuditView
-from relay.domain.ids import AccountId
+from relay.domain.ids import AccountId, KeyId
+from relay.domain.keys import KeyView
 from relay.domain.provider import Balance
-from relay.domain.teams import KeyView, Principal, Team
+from relay.domain.teams import Principal, Team
 from relay.ports.values import Idempotency, NewKey, Page, Replay, Stored
 
 
@@ -50,11 +52,31 @@ class KeyStore(Protocol):
     async def create_key(self, new: NewKey, *, entry: AuditEntry, idempotency: Idempotency | None) -> Stored | Replay:
         """Store a key."""
 
+    async def change_key(
+        self,
+        before: KeyView,
+        after: KeyView,
+        *,
+        successor: NewKey | None = None,
+        entry: AuditEntry,
+        idempotency: Idempotency | None = None,
+    ) -> Stored | Replay | None:
+        """Store name, expiry and revocation of ``after``, and its ``successor`` with them. None, and nothing is stored,
+        when the key is no longer as ``before``."""
+
     async def key(self, key_id: str) -> KeyView | None:
         """One key."""
 
-    async def keys(self, *, team_id: str | None, position: str | None, limit: int) -> Page[KeyView]:
+    async def find_key(self, key_hash: bytes) -> KeyView | None:
+        """The key with this hash, whatever became of it."""
+
+    async def keys(
+        self, *, team_id: str | None, position: str | None, limit: int, include_revoked: bool = False
+    ) -> Page[KeyView]:
         """Newest first."""
+
+    async def note_key_uses(self, uses: Mapping[KeyId, int]) -> None:
+        """When keys were used last, in ms; an earlier time than is known changes nothing."""
 
     async def find_principal(self, key_hash: bytes) -> Principal | None:
         """Who has the key with this hash; None when nobody, or when it was revoked. Expiry is the caller's to check."""

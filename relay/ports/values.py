@@ -8,9 +8,9 @@ import msgspec
 from relay.domain.endpoints import AttemptErrorClass, AttemptOutcome, DeliveryWork, EndpointView
 from relay.domain.events import EventType
 from relay.domain.ids import AccountId, EndpointId, MessageId, RawId, TeamId
+from relay.domain.keys import KeyView
 from relay.domain.provider import InboundRow, RawBody, Reading, ReportRow
 from relay.domain.states import RecipientStatus
-from relay.domain.teams import KeyView
 
 T = TypeVar("T")
 

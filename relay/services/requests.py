@@ -80,3 +80,17 @@ class KeyRequest(msgspec.Struct, frozen=True, kw_only=True):
     mode: Mode = "live"
     expires_ms: int | None = None
     name: str | None = None
+
+
+class KeyChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be changed of a key; UNSET stays as it is, None clears."""
+
+    name: str | msgspec.UnsetType | None = msgspec.UNSET
+    expires_ms: int | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class KeyRotation(msgspec.Struct, frozen=True, kw_only=True):
+    """A new key in place of an old one, which goes on for ``overlap_s``. ``expires_ms`` of the new one; None: never."""
+
+    overlap_s: int
+    expires_ms: int | msgspec.UnsetType | None = msgspec.UNSET

@@ -42,6 +42,11 @@ def finish_submission(work: SubmissionWork, outcome: SendOutcome) -> Turn:
     return Turn(submissions=(raw_bytes(work.id),), locks=locks)
 
 
+def change(thing_id: str) -> Turn:
+    """Whoever changes it has read it before, and both belong together."""
+    return Turn(locks=(f"change:{thing_id}",))
+
+
 def finish_delivery(work: DeliveryWork) -> Turn:
     """It may change its endpoint."""
     return Turn(order=work.endpoint_id)

@@ -16,9 +16,10 @@ from relay.domain.accounts import SANDBOX_URL
 from relay.domain.audit import COMMAND
 from relay.domain.errors import SpoolUnavailable
 from relay.domain.ids import KeyId, TeamId
+from relay.domain.keys import KeyView, write_key
 from relay.domain.messages import SubmissionWork
 from relay.domain.provider import RawBody, Reading
-from relay.domain.teams import TEAM_SCOPES, KeyView, Mode, Scope, hash_secret, write_key
+from relay.domain.teams import TEAM_SCOPES, Mode, Scope, hash_secret
 from relay.domain.times import instant, instant_or_none
 from relay.ports import Idempotency, NewKey, PendingRaw, Provider
 from relay.services.accept import Accept
@@ -152,8 +153,9 @@ class Gateway:
         provider = cast(Provider, self.provider)
         members = Alone(entropy)
         egress = EgressPolicy(allow_loopback=False)
+        authenticate = Authenticate(store, clock)
         self.services = ApiServices(
-            authenticate=Authenticate(store, clock),
+            authenticate=authenticate,
             rates=TeamRates(clock),
             accept=Accept(
                 store,
@@ -173,7 +175,7 @@ class Gateway:
             ),
             accounts_admin=AccountsAdmin(store, self.accounts, clock, entropy),
             teams_admin=TeamsAdmin(store, self.accounts, clock, entropy),
-            keys_admin=KeysAdmin(store, clock, entropy),
+            keys_admin=KeysAdmin(store, clock, entropy, changed=authenticate.forget),
             erase=Erase(store, clock, entropy),
             subscribe=Subscribe(store, egress, clock, entropy, lambda _: None),
             poll=Poll(store, clock),
@@ -228,6 +230,8 @@ class Gateway:
             mode=mode,
             created_at=instant(self.clock.now_ms()),
             expires_at=instant_or_none(expires_ms),
+            last_used_at=None,
+            revoked_at=None,
         )
         await self.store.create_key(NewKey(view=view, hash=hash_secret(secret)), entry=entry(), idempotency=None)
         return secret
