@@ -8,6 +8,8 @@ from relay.ports import Clock, Store
 from relay.services.accept import Accept
 from relay.services.admin.accounts import AccountsAdmin
 from relay.services.admin.keys import KeysAdmin
+from relay.services.admin.orphans import OrphansAdmin
+from relay.services.admin.quarantine import QuarantineAdmin
 from relay.services.admin.teams import TeamsAdmin
 from relay.services.authenticate import Authenticate
 from relay.services.balance import Balances
@@ -33,6 +35,8 @@ class ApiServices:
     accounts_admin: AccountsAdmin
     teams_admin: TeamsAdmin
     keys_admin: KeysAdmin
+    orphans_admin: OrphansAdmin
+    quarantine_admin: QuarantineAdmin
     erase: Erase
     subscribe: Subscribe
     poll: Poll

@@ -17,6 +17,8 @@ from relay.api.routes import (
     inbound,
     keys,
     messages,
+    orphans,
+    quarantine,
     teams,
 )
 
@@ -31,6 +33,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *accounts.OPERATIONS,
     *teams.OPERATIONS,
     *keys.OPERATIONS,
+    *orphans.OPERATIONS,
+    *quarantine.OPERATIONS,
     *erasures.OPERATIONS,
     *audit.OPERATIONS,
     *health.OPERATIONS,

@@ -4,14 +4,21 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+import httpx
+
+from relay import provider as providers
+from relay.app.gateway import PROVIDER
 from relay.app.stores import open_store
 from relay.config import Settings
-from relay.ports import Store
+from relay.ports import Store, StoredEffects
 from relay.services.accounts import AccountBook
 from relay.services.admin.accounts import AccountsAdmin
 from relay.services.admin.keys import KeysAdmin
+from relay.services.admin.orphans import OrphansAdmin
+from relay.services.admin.quarantine import QuarantineAdmin
 from relay.services.admin.teams import TeamsAdmin
 from relay.system import SystemClock, SystemEntropy
+from relay.transport import Transport
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,6 +29,8 @@ class Admin:
     accounts: AccountsAdmin
     teams: TeamsAdmin
     keys: KeysAdmin
+    orphans: OrphansAdmin
+    quarantine: QuarantineAdmin
 
 
 @contextlib.asynccontextmanager
@@ -29,7 +38,9 @@ async def open_admin(settings: Settings) -> AsyncIterator[Admin]:
     """On a migrated database. A running gateway sees within seconds what is changed here. Raises StoreUnavailable,
     KeyRingError."""
     clock, entropy = SystemClock(), SystemEntropy()
-    async with open_store(settings) as store:
+    client = httpx.AsyncClient(transport=Transport(), trust_env=False, follow_redirects=False)
+    async with client, open_store(settings) as store:
+        provider = providers.find(PROVIDER)(client)
         accounts = AccountBook(store, clock, sandbox_for_live=False)
         await accounts.refresh()
         yield Admin(
@@ -37,4 +48,10 @@ async def open_admin(settings: Settings) -> AsyncIterator[Admin]:
             accounts=AccountsAdmin(store, accounts, clock, entropy),
             teams=TeamsAdmin(store, accounts, clock, entropy),
             keys=KeysAdmin(store, clock, entropy),
+            orphans=OrphansAdmin(store, _left_to_the_gateway, clock, entropy),
+            quarantine=QuarantineAdmin(store, provider, _left_to_the_gateway, clock, entropy),
         )
+
+
+def _left_to_the_gateway(effects: StoredEffects) -> None:
+    """A command starts no deliveries: a running gateway finds them."""

@@ -27,6 +27,8 @@ from relay.services.accept import Accept
 from relay.services.accounts import AccountBook
 from relay.services.admin.accounts import AccountsAdmin
 from relay.services.admin.keys import KeysAdmin
+from relay.services.admin.orphans import OrphansAdmin
+from relay.services.admin.quarantine import QuarantineAdmin
 from relay.services.admin.teams import TeamsAdmin
 from relay.services.apply import Apply
 from relay.services.authenticate import Authenticate
@@ -212,6 +214,8 @@ class Gateway:
             accounts_admin=AccountsAdmin(store, self.accounts, clock, entropy),
             teams_admin=TeamsAdmin(store, self.accounts, clock, entropy),
             keys_admin=KeysAdmin(store, clock, entropy, changed=authenticate.forget),
+            orphans_admin=OrphansAdmin(store, aftermath, clock, entropy),
+            quarantine_admin=QuarantineAdmin(store, provider, aftermath, clock, entropy),
             erase=Erase(store, clock, entropy),
             subscribe=Subscribe(store, egress, clock, entropy, self.deliver.changed),
             poll=poll,

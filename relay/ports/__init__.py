@@ -26,6 +26,7 @@ from relay.domain.provider import (
 )
 from relay.domain.retention import RetentionKind
 from relay.domain.teams import RecipientLimit
+from relay.ports.orphans import OrphanStore
 from relay.ports.platform import AccountStore, AuditStore, KeyStore, TeamStore
 from relay.ports.values import (
     AttemptRecord,
@@ -50,10 +51,13 @@ from relay.ports.values import (
     ReceivedBody,
     Replay,
     Retired,
+    SetAside,
     Standing,
     Stored,
     StoredEffects,
     Swept,
+    Telling,
+    Told,
     always,
 )
 
@@ -76,6 +80,7 @@ __all__ = [
     "MessageFilter",
     "NewEndpoint",
     "NewKey",
+    "OrphanStore",
     "Page",
     "PendingRaw",
     "PostResult",
@@ -89,6 +94,7 @@ __all__ = [
     "ReceivedBody",
     "Replay",
     "Retired",
+    "SetAside",
     "Spool",
     "Standing",
     "Store",
@@ -97,6 +103,8 @@ __all__ = [
     "Straight",
     "Swept",
     "TeamStore",
+    "Telling",
+    "Told",
     "always",
 ]
 
@@ -191,7 +199,7 @@ class Straight(Protocol):
         """Whether a delivery to this endpoint can be started by this process at once."""
 
 
-class Store(AccountStore, TeamStore, KeyStore, AuditStore, Protocol):
+class Store(AccountStore, TeamStore, KeyStore, AuditStore, OrphanStore, Protocol):
     """All that must be remembered. Lists are keyset pages; ``position`` is where the last page ended.
 
     ``team_id`` in a signature means: rows of other teams do not exist.

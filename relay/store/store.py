@@ -42,6 +42,7 @@ from relay.store import turns
 from relay.store.parts.accounts import AccountsPart
 from relay.store.parts.audit import AuditPart
 from relay.store.parts.keys import KeysPart
+from relay.store.parts.orphans import OrphansPart
 from relay.store.parts.teams import TeamsPart
 from relay.store.scripts import accept as accepting
 from relay.store.scripts import (
@@ -63,7 +64,7 @@ from relay.store.scripts import receive as receiving
 T = TypeVar("T")
 
 
-class ScriptStore(AccountsPart, TeamsPart, KeysPart, AuditPart):
+class ScriptStore(AccountsPart, TeamsPart, KeysPart, AuditPart, OrphansPart):
     """The store. See ``relay.ports.Store`` for what each method promises."""
 
     async def close(self) -> None:

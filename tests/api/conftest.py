@@ -21,11 +21,13 @@ from relay.domain.messages import SubmissionWork
 from relay.domain.provider import RawBody, Reading
 from relay.domain.teams import TEAM_SCOPES, Mode, Scope, hash_secret
 from relay.domain.times import instant, instant_or_none
-from relay.ports import Idempotency, NewKey, PendingRaw, Provider
+from relay.ports import Idempotency, NewKey, PendingRaw, Provider, StoredEffects
 from relay.services.accept import Accept
 from relay.services.accounts import AccountBook
 from relay.services.admin.accounts import AccountsAdmin
 from relay.services.admin.keys import KeysAdmin
+from relay.services.admin.orphans import OrphansAdmin
+from relay.services.admin.quarantine import QuarantineAdmin
 from relay.services.admin.teams import TeamsAdmin
 from relay.services.apply import Apply
 from relay.services.authenticate import Authenticate
@@ -148,6 +150,7 @@ class Gateway:
         self.accounts = AccountBook(self.store, self.clock, sandbox_for_live=True)
         self.provider = SilentProvider()
         self.submissions = Submissions()
+        self.set_going: list[StoredEffects] = []
         self.metrics = Metrics()
         store, clock, entropy = self.store, self.clock, self.entropy
         provider = cast(Provider, self.provider)
@@ -176,6 +179,8 @@ class Gateway:
             accounts_admin=AccountsAdmin(store, self.accounts, clock, entropy),
             teams_admin=TeamsAdmin(store, self.accounts, clock, entropy),
             keys_admin=KeysAdmin(store, clock, entropy, changed=authenticate.forget),
+            orphans_admin=OrphansAdmin(store, self.set_going.append, clock, entropy),
+            quarantine_admin=QuarantineAdmin(store, provider, self.set_going.append, clock, entropy),
             erase=Erase(store, clock, entropy),
             subscribe=Subscribe(store, egress, clock, entropy, lambda _: None),
             poll=Poll(store, clock),

@@ -6,6 +6,8 @@ from typing import Any, Final
 import httpx
 
 from relay.api.operations import Operation
+from relay.domain.ids import AccountId, RawId
+from tests.store import builders
 
 Gateway = Any
 """``conftest.Gateway``, which no test imports."""
@@ -39,11 +41,32 @@ async def _message(gateway: Gateway) -> str:
     return await _made(gateway, "/v1/messages", {"to": "13800130001", "text": "hello"}, team=True)
 
 
+async def _orphan(gateway: Gateway) -> str:
+    account_id = AccountId(await _account(gateway))
+    number = int(gateway.entropy.new_id("")[-3:], 16)
+    row = builders.inbound(13_800_131_000 + number, raw_time=None)
+    await gateway.store.receive_inbound(
+        account_id, gateway.entropy.new_id("raw_"), builders.raw_body("mo"), builders.reading([row])
+    )
+    page = await gateway.store.orphans(kind=None, account_id=account_id, status="open", position=None, limit=1)
+    return str(page.data[0].id)
+
+
+async def _set_aside(gateway: Gateway) -> str:
+    raw_id = RawId(gateway.entropy.new_id("raw_"))
+    await gateway.store.quarantine(
+        AccountId(await _account(gateway)), raw_id, builders.raw_body(body=b"\xff"), "it broke our code: KeyError"
+    )
+    return raw_id
+
+
 SAMPLES: Final[dict[str, Callable[[Gateway], Awaitable[str]]]] = {
     "account_id": _account,
     "endpoint_id": _endpoint,
     "key_id": _key,
     "message_id": _message,
+    "orphan_id": _orphan,
+    "raw_id": _set_aside,
     "team_id": _team,
 }
 """Makes a thing of each kind that a path may name."""
