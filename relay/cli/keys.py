@@ -1,12 +1,12 @@
 """``relay keys``: the way to the first platform key, and to all others without an HTTP call."""
 
 import json
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final, TypeVar, get_args
+from typing import TYPE_CHECKING, Final, get_args
 
 import click
 
 from relay.cli import exits
+from relay.cli.administering import print_thing, with_admin
 from relay.cli.options import Id, Moment
 from relay.domain.teams import TEAM_SCOPES, Mode, Scope
 
@@ -23,7 +23,6 @@ MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 _EXPIRES: Final = "RFC 3339, for example 2027-01-31T00:00:00Z; never without it."
 _COLUMNS: Final = ("id", "name", "hint", "team_id", "scopes", "mode", "expires_at", "last_used_at", "revoked_at")
 _PAGE: Final = 200
-T = TypeVar("T")
 
 
 @click.group(epilog=exits.HELP)
@@ -71,7 +70,7 @@ def create(
         expires_ms=expires_ms,
         name=name,
     )
-    key_id, secret = _admin(lambda admin: issue(admin.keys, request))
+    key_id, secret = with_admin(lambda admin: issue(admin.keys, request))
     _print_secret(key_id, secret, as_json=as_json)
 
 
@@ -83,7 +82,7 @@ def list_keys(team_id: str | None, include_revoked: bool, as_json: bool) -> None
     """List keys, newest first."""
     from relay.cli import output
 
-    found = _admin(lambda admin: _list(admin, team_id, include_revoked=include_revoked))
+    found = with_admin(lambda admin: _list(admin, team_id, include_revoked=include_revoked))
     if as_json:
         output.json_line(found)
     else:
@@ -95,7 +94,7 @@ def list_keys(team_id: str | None, include_revoked: bool, as_json: bool) -> None
 @click.option("--json", "as_json", is_flag=True, help="Print the key as JSON.")
 def show(key_id: str, as_json: bool) -> None:
     """Show one key, without its secret."""
-    _print(_admin(lambda admin: _show(admin, key_id)), as_json=as_json)
+    print_thing(with_admin(lambda admin: _show(admin, key_id)), as_json=as_json)
 
 
 @keys.command(epilog=exits.HELP)
@@ -106,7 +105,7 @@ def revoke(key_id: str, yes: bool, as_json: bool) -> None:
     """End a key. A running gateway lets nobody in by it after 5 seconds at most."""
     if not yes:
         click.confirm(f"Revoke {key_id}? This cannot be undone.", abort=True, err=True)
-    _print(_admin(lambda admin: _revoke(admin, key_id)), as_json=as_json)
+    print_thing(with_admin(lambda admin: _revoke(admin, key_id)), as_json=as_json)
 
 
 @keys.command(epilog=exits.HELP)
@@ -123,7 +122,7 @@ def revoke(key_id: str, yes: bool, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help='Print {"id": …, "secret": …}.')
 def rotate(key_id: str, overlap_s: int, as_json: bool) -> None:
     """Make a new key in place of an old one, with the same team, scopes, mode and name. Print its secret, once."""
-    made = _admin(lambda admin: _rotate(admin, key_id, overlap_s))
+    made = with_admin(lambda admin: _rotate(admin, key_id, overlap_s))
     _print_secret(*made, as_json=as_json)
 
 
@@ -140,7 +139,7 @@ def check(ctx: click.Context, source: "TextIO", as_json: bool) -> None:
     from relay.cli import output
     from relay.domain.keys import find_keys
 
-    found = _admin(lambda admin: admin.keys.look_up(find_keys(source.read())))
+    found = with_admin(lambda admin: admin.keys.look_up(find_keys(source.read())))
     if as_json:
         output.json_line(found)
     else:
@@ -160,31 +159,6 @@ def _print_secret(key_id: str, secret: str, *, as_json: bool) -> None:
     else:
         click.echo(f"{key_id}\n{secret}")
         click.echo("The secret is shown this once.", err=True)
-
-
-def _print(view: "KeyView", *, as_json: bool) -> None:
-    from relay.cli import output
-
-    if as_json:
-        output.json_line(view)
-    else:
-        output.card(view)
-
-
-def _admin(work: "Callable[[Admin], Awaitable[T]]") -> T:
-    """What ``work`` gives, on the database that the settings name."""
-    from relay.cli import running
-
-    settings = running.settings()
-    running.log_as(settings)
-
-    async def run() -> T:
-        from relay.app.admin import open_admin
-
-        async with open_admin(settings) as admin:
-            return await work(admin)
-
-    return running.run(run())
 
 
 async def issue(admin: "KeysAdmin", request: "KeyRequest") -> tuple[str, str]:

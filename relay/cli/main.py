@@ -13,6 +13,8 @@ from relay.cli.doctor import doctor
 from relay.cli.erase import erase
 from relay.cli.keys import keys
 from relay.cli.openapi import openapi
+from relay.cli.orphans import orphans
+from relay.cli.quarantine import quarantine
 from relay.cli.sandbox import sandbox
 from relay.cli.serve import migrate, serve
 from relay.domain.errors import RelayError
@@ -40,5 +42,5 @@ def relay() -> None:
     """
 
 
-for _command in (serve, migrate, sandbox, keys, audit, erase, openapi, doctor, dev, demo):
+for _command in (serve, migrate, sandbox, keys, orphans, quarantine, audit, erase, openapi, doctor, dev, demo):
     relay.add_command(_command)

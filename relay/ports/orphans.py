@@ -31,6 +31,12 @@ class OrphanStore(Protocol):
     ) -> Page[OrphanView]:
         """Newest first."""
 
+    async def open_orphans(self) -> int:
+        """How many are open, counted up to 10,000."""
+
+    async def in_quarantine(self) -> int:
+        """How many bodies are in quarantine, counted up to 10,000."""
+
     async def assign_inbound(
         self, orphan_id: str, team_id: TeamId, *, now_ms: int, telling: Telling[OrphanView]
     ) -> Told[OrphanView] | Replay:

@@ -1,6 +1,5 @@
 """Bodies of the provider that were set aside, for the platform team."""
 
-import base64
 from typing import Final
 
 import msgspec
@@ -14,7 +13,7 @@ from relay.api.queries import PageQuery
 from relay.domain.errors import AlreadySettled
 from relay.domain.orphans import QuarantineBody, QuarantineReprocessed, QuarantineView
 from relay.domain.provider import BodyKind
-from relay.ports import SetAside
+from relay.services.admin.quarantine import with_bytes
 
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -40,24 +39,6 @@ async def get_quarantined(call: Call) -> Answer:
     """One body with its bytes."""
     body = await call.services.store.set_aside(call.parameter("raw_id"))
     return found(None if body is None else with_bytes(body), "body")
-
-
-def with_bytes(body: SetAside) -> QuarantineBody:
-    """The body as it is shown."""
-    raw = body.item.raw
-    return QuarantineBody(
-        **msgspec.structs.asdict(body.view),
-        body_base64=base64.b64encode(raw.body).decode(),
-        query=raw.query.decode("utf-8", "backslashreplace"),
-        text=_text(raw.body),
-    )
-
-
-def _text(body: bytes) -> str:
-    try:
-        return body.decode("utf-8")
-    except UnicodeDecodeError:
-        return body.decode("gb18030", "replace")
 
 
 async def reprocess_quarantined(call: Call) -> Answer:

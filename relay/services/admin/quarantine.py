@@ -1,11 +1,14 @@
 """Bodies of the provider that were set aside: read again, with the code of today, or dismissed."""
 
+import base64
 from collections.abc import Callable
 from typing import assert_never
 
+from msgspec import structs
+
 from relay.domain.audit import Actor, AuditEntry
 from relay.domain.errors import AlreadySettled, NotFound, Refusal
-from relay.domain.orphans import QuarantineReprocessed, QuarantineView
+from relay.domain.orphans import QuarantineBody, QuarantineReprocessed, QuarantineView
 from relay.ports import (
     Clock,
     Entropy,
@@ -15,6 +18,7 @@ from relay.ports import (
     ReadInbound,
     ReadReports,
     Replay,
+    SetAside,
     Store,
     StoredEffects,
     Telling,
@@ -114,3 +118,21 @@ class QuarantineAdmin:
             return told
         self._set_going(told.effects)
         return told.answer
+
+
+def with_bytes(body: SetAside) -> QuarantineBody:
+    """The body as it is shown."""
+    raw = body.item.raw
+    return QuarantineBody(
+        **structs.asdict(body.view),
+        body_base64=base64.b64encode(raw.body).decode(),
+        query=raw.query.decode("utf-8", "backslashreplace"),
+        text=_text(raw.body),
+    )
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError:
+        return body.decode("gb18030", "replace")

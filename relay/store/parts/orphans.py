@@ -36,6 +36,12 @@ class OrphansPart(Part):
             lambda db: orphans.orphans(db, kind=kind, account=account, status=status, position=position, limit=limit)
         )
 
+    async def open_orphans(self) -> int:
+        return await self._driver.read(orphans.count_open)
+
+    async def in_quarantine(self) -> int:
+        return await self._driver.read(quarantine.count)
+
     async def assign_inbound(
         self, orphan_id: str, team_id: TeamId, *, now_ms: int, telling: Telling[OrphanView]
     ) -> Told[OrphanView] | Replay:

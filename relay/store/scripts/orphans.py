@@ -61,6 +61,12 @@ def orphans(
     )
 
 
+def count_open(db: Db) -> Script[int]:
+    """Up to 10,000."""
+    row = yield from db.row("orphans.count_open")
+    return 0 if row is None else int(row[0])
+
+
 def _view(row: Row) -> OrphanView:
     key, account, kind, source, task, number, content, extension, raw_time, occurred_ms, received_ms, raw, *end = row
     resolved_ms, resolution = end

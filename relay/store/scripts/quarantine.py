@@ -31,6 +31,12 @@ def quarantined(
     )
 
 
+def count(db: Db) -> Script[int]:
+    """Up to 10,000."""
+    row = yield from db.row("quarantine.count")
+    return 0 if row is None else int(row[0])
+
+
 def _view(row: Row) -> QuarantineView:
     return QuarantineView(
         id=RawId("raw_" + bytes(row[0]).hex()),

@@ -22,6 +22,13 @@ SELECT id, account, kind, source, task_id, mobile_text, content, extension, raw_
 -- name: orphans.settle
 UPDATE orphans SET resolved_ms = :now_ms, resolution = :resolution WHERE id = :id AND resolved_ms IS NULL
 
+-- Counts stop at 10,000: see health.sql.
+-- name: orphans.count_open
+SELECT COUNT(*) FROM (SELECT id FROM orphans WHERE resolved_ms IS NULL LIMIT 10000) AS counted
+
+-- name: quarantine.count
+SELECT COUNT(*) FROM (SELECT id FROM raw_bodies WHERE state = 'quarantined' LIMIT 10000) AS counted
+
 -- name: quarantine.list
 SELECT id, account, kind, source, state, why, content_type, LENGTH(body), received_ms FROM raw_bodies
 WHERE state = 'quarantined' AND id < :before AND (kind = :kind OR :kind IS NULL)
