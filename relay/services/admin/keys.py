@@ -16,7 +16,7 @@ from relay.domain.errors import AlreadySettled, BodyInvalid, FieldError, NotFoun
 from relay.domain.ids import KeyId
 from relay.domain.keys import FoundKey, KeyKind, KeyView, hint_of, write_key
 from relay.domain.teams import hash_secret
-from relay.domain.times import SECOND_MS, instant, instant_or_none, ms_or_none, to_ms
+from relay.domain.times import LATEST_MS, SECOND_MS, instant, instant_or_none, ms_or_none, to_ms
 from relay.ports import Clock, Entropy, NewKey, Replay, Store
 from relay.services.admin.auditing import Auditor, changes
 from relay.services.idempotency import KeyUse
@@ -76,9 +76,6 @@ class KeysAdmin:
     ) -> bytes | Replay:
         """It works no more: here at once, in other replicas within ``authenticate.FRESH_S``. Once more changes
         nothing."""
-        view = await self._find(key_id)
-        if view.revoked_at is not None:
-            return render(view)
 
         def after(view: KeyView, now_ms: int) -> KeyView:
             return structs.replace(view, revoked_at=view.revoked_at or instant(now_ms))
@@ -226,7 +223,8 @@ def _same_again(old: KeyView, rotation: KeyRotation, now_ms: int) -> KeyRequest:
     if not isinstance(rotation.expires_ms, UnsetType):
         expires_ms = rotation.expires_ms
     else:
-        expires_ms = None if old.expires_at is None else now_ms + to_ms(old.expires_at) - to_ms(old.created_at)
+        lifetime_ms = None if old.expires_at is None else to_ms(old.expires_at) - to_ms(old.created_at)
+        expires_ms = None if lifetime_ms is None else min(now_ms + lifetime_ms, LATEST_MS)
     return KeyRequest(team_id=old.team_id, scopes=old.scopes, mode=old.mode, expires_ms=expires_ms, name=old.name)
 
 
