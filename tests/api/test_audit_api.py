@@ -1,5 +1,6 @@
 """The audit by the API: filtered, and exported."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -43,8 +44,8 @@ async def test_a_filter_that_cannot_be_is_pointed_at(gateway: Any, path: str, qu
 
 
 async def test_the_export_has_every_entry_on_a_line_of_its_own_oldest_first(gateway: Any) -> None:
-    for number in range(1100):
-        await gateway.store.add_audit(msgspec.structs.replace(entry(), target=f"target {number}"), None)
+    entries = [msgspec.structs.replace(entry(), target=f"target {number}") for number in range(1100)]
+    await asyncio.gather(*(gateway.store.add_audit(each, None) for each in entries))
 
     answer = await gateway.admin.get(EXPORT, params={"action": "team.created"}, headers={"accept": "application/*"})
 
