@@ -38,7 +38,7 @@ class OrphanStore(Protocol):
         """How many bodies are in quarantine, counted up to 10,000."""
 
     async def assign_inbound(
-        self, orphan_id: str, team_id: TeamId, *, now_ms: int, telling: Telling[OrphanView]
+        self, orphan_id: str, to: TeamId, *, now_ms: int, telling: Telling[OrphanView]
     ) -> Told[OrphanView] | Replay:
         """It becomes an inbound message of the team, with its event and deliveries. Raises BodyInvalid for a report."""
 

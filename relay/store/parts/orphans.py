@@ -43,10 +43,10 @@ class OrphansPart(Part):
         return await self._driver.read(quarantine.count)
 
     async def assign_inbound(
-        self, orphan_id: str, team_id: TeamId, *, now_ms: int, telling: Telling[OrphanView]
+        self, orphan_id: str, to: TeamId, *, now_ms: int, telling: Telling[OrphanView]
     ) -> Told[OrphanView] | Replay:
         return await self._driver.write(
-            lambda db: orphans.assign_inbound(db, self._ring, orphan_id, team_id, now_ms, telling),
+            lambda db: orphans.assign_inbound(db, self._ring, orphan_id, to, now_ms, telling),
             turns.change(orphan_id),
         )
 
