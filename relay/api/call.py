@@ -160,10 +160,17 @@ class Call:
         )
 
 
-def created(call: Call, answer: bytes | Replay) -> Answer:
-    """201 for what was created under the path of the call; for a replay the original status and bytes."""
+def done(answer: bytes | Replay) -> Answer:
+    """200 for what was done; for a replay the original status and bytes."""
+    if isinstance(answer, Replay):
+        return Answer(answer.status, answer.answer, [REPLAYED])
+    return Answer(200, answer)
+
+
+def created(call: Call, answer: bytes | Replay, *, under: str | None = None) -> Answer:
+    """201 for what was created ``under`` a path, mostly the call's; for a replay the original status and bytes."""
     status, body = (answer.status, answer.answer) if isinstance(answer, Replay) else (201, answer)
-    headers = [location(call, body)]
+    headers = [_location(under or call.path, body)]
     if isinstance(answer, Replay):
         headers.append(REPLAYED)
     return Answer(status, body, headers)
@@ -171,7 +178,11 @@ def created(call: Call, answer: bytes | Replay) -> Answer:
 
 def location(call: Call, body: bytes) -> tuple[bytes, bytes]:
     """The Location header of the thing in ``body``, which has an ``id``."""
-    return b"location", f"{call.path}/{_CREATED.decode(body).id}".encode()
+    return _location(call.path, body)
+
+
+def _location(under: str, body: bytes) -> tuple[bytes, bytes]:
+    return b"location", f"{under}/{_CREATED.decode(body).id}".encode()
 
 
 def found(thing: object, what: str, version: int | None = None) -> Answer:

@@ -1,5 +1,6 @@
 """One request and its answer, as the edge, the guard and the handlers share it."""
 
+from collections.abc import AsyncIterator
 from typing import Final
 
 from litestar.types import Receive, Scope, Send
@@ -54,3 +55,20 @@ class Answer:
         """Send it."""
         await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
+
+
+class Streamed:
+    """An answer that is made while it is sent; the first part should be ready when it begins."""
+
+    __slots__ = ("media_type", "parts")
+
+    def __init__(self, parts: AsyncIterator[bytes], media_type: bytes) -> None:
+        self.parts = parts
+        self.media_type = media_type
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it. What fails on the way leaves it without its end, so that nobody takes it for whole."""
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", self.media_type)]})
+        async for part in self.parts:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -10,15 +10,15 @@ from relay.domain.errors import Draining, NotAcceptable, RateExceeded, ScopeMiss
 from relay.domain.teams import Principal, Scope
 
 _DRAIN_AGAIN_S: Final = 2.0
-_JSON: Final = "application/json"
 
 
 async def admit(call: Call, operation: Operation) -> None:
     """Let the call through with its principal in the exchange, or raise the refusal."""
     if operation.scope is None:
         return
-    if not accepts(call.header(b"accept"), _JSON):
-        raise NotAcceptable(f"The answer is {_JSON}; accept that, or */*.")
+    media_type = operation.answers[0].media_type
+    if not accepts(call.header(b"accept"), media_type):
+        raise NotAcceptable(f"The answer is {media_type}; accept that, or */*.")
     principal = await call.services.authenticate.principal(_secret(call))
     call.exchange.principal = principal
     _check_scope(principal, operation.scope)
@@ -30,6 +30,11 @@ async def admit(call: Call, operation: Operation) -> None:
         raise Draining("This replica is about to stop; send the request again.", retry_after_s=_DRAIN_AGAIN_S)
     if operation.query is NoQuery:
         call.query(NoQuery)
+
+
+async def admit_again(call: Call) -> None:
+    """For a call that takes long. Raises Unauthenticated when its key was revoked or has expired meanwhile."""
+    await call.services.authenticate.principal(_secret(call))
 
 
 def _secret(call: Call) -> str:

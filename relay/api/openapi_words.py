@@ -29,7 +29,10 @@ TAGS: Final[list[Json]] = [
     {"name": "Webhooks", "description": "Where events are posted to, and how that went."},
     {"name": "Events", "description": "The same events to poll, for teams that cannot host a webhook."},
     {"name": "Callbacks", "description": "Called by the provider."},
-    {"name": "Platform", "description": "Accounts, teams, keys, erasures and the audit, for the platform team."},
+    {
+        "name": "Platform",
+        "description": "Accounts, teams, keys, what was set aside, erasures and the audit, for the platform team.",
+    },
     {"name": "Operations", "description": "For machines that look after this one."},
 ]
 

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from relay.api.call import Call
-from relay.api.exchange import Answer
+from relay.api.exchange import Answer, Streamed
 from relay.api.problems import InternalError
 from relay.api.queries import NoQuery
 from relay.domain.errors import (
@@ -62,7 +62,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     description: str = ""
     scope: Scope | None
-    run: Callable[[Call], Awaitable[Answer]]
+    run: Callable[[Call], Awaitable[Answer | Streamed]]
     query: type[msgspec.Struct] = NoQuery
     body: type[msgspec.Struct] | None = None
     any_body: bool = False

@@ -10,6 +10,7 @@ from litestar.types import Scope
 from relay.domain.errors import (
     AddressNotAllowed,
     AlreadyExists,
+    AlreadySettled,
     BodyInvalid,
     BodyTooLarge,
     BodyUnreadable,
@@ -90,6 +91,7 @@ TABLE: Final[dict[type[RelayError], ProblemKind]] = {
     MethodNotAllowed: _row(MethodNotAllowed, 405, "method-not-allowed"),
     NotAcceptable: _row(NotAcceptable, 406, "not-acceptable"),
     AlreadyExists: _row(AlreadyExists, 409, "already-exists"),
+    AlreadySettled: _row(AlreadySettled, 409, "already-settled"),
     InUse: _row(InUse, 409, "in-use"),
     IdempotencyKeyInUse: _row(IdempotencyKeyInUse, 409, "idempotency-key-in-use", retryable=True),
     NoAccount: _row(NoAccount, 409, "no-account"),

@@ -13,6 +13,7 @@ from relay.domain.errors import FieldError, QueryInvalid
 T = TypeVar("T", bound=msgspec.Struct)
 _INTEGER = re.compile(r"-?[0-9]{1,18}\Z")
 _MOST_PARAMETERS: Final = 100
+_BOOLS: Final = {"true": True, "false": False}
 
 
 class NoQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,7 +49,7 @@ def read_query(raw: bytes, kind: type[T]) -> T:
         elif name in values:
             repeated.append(FieldError(pointer=f"/{name}", detail="This parameter may come once."))
         else:
-            values[name] = int(text) if _takes_int(types.get(name)) and _INTEGER.match(text) else text
+            values[name] = _value(text, types.get(name))
     errors = repeated + nul_errors(values)
     try:
         query = msgspec.convert(values, type=kind)
@@ -79,9 +80,16 @@ def _parts(annotation: object) -> list[object]:
     return [annotation, *(part for argument in get_args(annotation) for part in _parts(argument))]
 
 
+def _value(text: str, annotation: object) -> object:
+    """What the text says, if it can be read as what is asked for; else the text, which the schema then refuses."""
+    if _takes(bool, annotation) and text in _BOOLS:
+        return _BOOLS[text]
+    return int(text) if _takes(int, annotation) and _INTEGER.match(text) else text
+
+
 def _is_list(annotation: object) -> bool:
     return any(get_origin(part) is list for part in _parts(annotation))
 
 
-def _takes_int(annotation: object) -> bool:
-    return any(part is int for part in _parts(annotation))
+def _takes(kind: type, annotation: object) -> bool:
+    return any(part is kind for part in _parts(annotation))

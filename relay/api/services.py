@@ -9,6 +9,8 @@ from relay.services.accept import Accept
 from relay.services.admin.accounts import AccountsAdmin
 from relay.services.admin.extensions import ExtensionsAdmin
 from relay.services.admin.keys import KeysAdmin
+from relay.services.admin.orphans import OrphansAdmin
+from relay.services.admin.quarantine import QuarantineAdmin
 from relay.services.admin.suppressions import SuppressionsAdmin
 from relay.services.admin.teams import TeamsAdmin
 from relay.services.authenticate import Authenticate
@@ -38,6 +40,8 @@ class ApiServices:
     extensions_admin: ExtensionsAdmin
     keys_admin: KeysAdmin
     suppressions_admin: SuppressionsAdmin
+    orphans_admin: OrphansAdmin
+    quarantine_admin: QuarantineAdmin
     erase: Erase
     subscribe: Subscribe
     poll: Poll

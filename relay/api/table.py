@@ -19,6 +19,8 @@ from relay.api.routes import (
     inbound,
     keys,
     messages,
+    orphans,
+    quarantine,
     suppressions,
     teams,
 )
@@ -37,6 +39,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *teams.OPERATIONS,
     *extensions.OPERATIONS,
     *keys.OPERATIONS,
+    *orphans.OPERATIONS,
+    *quarantine.OPERATIONS,
     *erasures.OPERATIONS,
     *audit.OPERATIONS,
     *health.OPERATIONS,

@@ -5,17 +5,25 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+import httpx
+
+from relay import provider as providers
+from relay.app.gateway import PROVIDER
 from relay.app.stores import open_store
 from relay.config import Settings
 from relay.domain.ids import EndpointId
-from relay.ports import Store
+from relay.domain.suppressions import OptOutWords
+from relay.ports import Store, StoredEffects
 from relay.services.accounts import AccountBook
 from relay.services.admin.accounts import AccountsAdmin
 from relay.services.admin.extensions import ExtensionsAdmin
 from relay.services.admin.keys import KeysAdmin
+from relay.services.admin.orphans import OrphansAdmin
+from relay.services.admin.quarantine import QuarantineAdmin
 from relay.services.admin.suppressions import SuppressionsAdmin
 from relay.services.admin.teams import TeamsAdmin
 from relay.system import SystemClock, SystemEntropy
+from relay.transport import Transport
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +36,8 @@ class Admin:
     extensions: ExtensionsAdmin
     keys: KeysAdmin
     suppressions: SuppressionsAdmin
+    orphans: OrphansAdmin
+    quarantine: QuarantineAdmin
 
 
 @contextlib.asynccontextmanager
@@ -35,7 +45,9 @@ async def open_admin(settings: Settings) -> AsyncIterator[Admin]:
     """On a migrated database. A running gateway sees within seconds what is changed here. Raises StoreUnavailable,
     KeyRingError."""
     clock, entropy = SystemClock(), SystemEntropy()
-    async with open_store(settings) as store:
+    client = httpx.AsyncClient(transport=Transport(), trust_env=False, follow_redirects=False)
+    async with client, open_store(settings) as store:
+        provider = providers.find(PROVIDER)(client)
         accounts = AccountBook(store, clock, sandbox_for_live=False)
         await accounts.refresh()
         yield Admin(
@@ -47,8 +59,16 @@ async def open_admin(settings: Settings) -> AsyncIterator[Admin]:
             extensions=ExtensionsAdmin(store, accounts, clock, entropy),
             keys=KeysAdmin(store, clock, entropy),
             suppressions=SuppressionsAdmin(store, clock, entropy),
+            orphans=OrphansAdmin(store, _left_to_the_gateway, clock, entropy, OptOutWords(settings.opt_out_keywords)),
+            quarantine=QuarantineAdmin(
+                store, provider, _left_to_the_gateway, clock, entropy, OptOutWords(settings.opt_out_keywords)
+            ),
         )
 
 
 def _nobody_to_tell(_: EndpointId) -> None:
     """A running gateway finds out by itself that an endpoint is gone."""
+
+
+def _left_to_the_gateway(effects: StoredEffects) -> None:
+    """A command starts no deliveries: a running gateway finds them."""

@@ -20,6 +20,7 @@ from relay.api.services import ApiServices, ApiSettings
 from relay.app.stores import is_embedded, make_hints, make_store, prepared
 from relay.config import Settings
 from relay.console import create_console
+from relay.domain.errors import StoreError
 from relay.domain.retention import Keeping
 from relay.domain.suppressions import OptOutWords
 from relay.ports import Clock, Entropy, Hints, Poster, Provider, Store
@@ -28,6 +29,8 @@ from relay.services.accounts import AccountBook
 from relay.services.admin.accounts import AccountsAdmin
 from relay.services.admin.extensions import ExtensionsAdmin
 from relay.services.admin.keys import KeysAdmin
+from relay.services.admin.orphans import OrphansAdmin
+from relay.services.admin.quarantine import QuarantineAdmin
 from relay.services.admin.suppressions import SuppressionsAdmin
 from relay.services.admin.teams import TeamsAdmin
 from relay.services.apply import Apply
@@ -58,6 +61,7 @@ from relay.workers.aftermath import Aftermath
 from relay.workers.breakers import BreakerWatch
 from relay.workers.deliver import DeliverWorker
 from relay.workers.hints import Hearing, Silent
+from relay.workers.key_uses import KeyUses
 from relay.workers.leaving import Leaving
 from relay.workers.membership import MembershipWorker
 from relay.workers.pull import PullWorker
@@ -140,7 +144,8 @@ class Gateway:
         )
         aftermath = Aftermath(self.deliver, poll, wait, hints, self.metrics)
         self.deliver.set_going = aftermath
-        apply = Apply(store, provider, aftermath, OptOutWords(settings.opt_out_keywords))
+        opt_out_words = OptOutWords(settings.opt_out_keywords)
+        apply = Apply(store, provider, aftermath, opt_out_words)
         self.submit = SubmitWorker(
             store,
             Submit(store, provider, self.accounts, gates, routing, members, clock, entropy),
@@ -196,8 +201,10 @@ class Gateway:
             interval_s=settings.retention_interval_s,
             leads=members.leads,
         )
+        authenticate = Authenticate(store, clock)
+        self.key_uses = KeyUses(authenticate, clock)
         self.services = ApiServices(
-            authenticate=Authenticate(store, clock),
+            authenticate=authenticate,
             rates=TeamRates(clock, members),
             accept=Accept(
                 store,
@@ -225,8 +232,10 @@ class Gateway:
                 gone=self.deliver.changed,
             ),
             extensions_admin=ExtensionsAdmin(store, self.accounts, clock, entropy),
-            keys_admin=KeysAdmin(store, clock, entropy),
+            keys_admin=KeysAdmin(store, clock, entropy, changed=authenticate.forget),
             suppressions_admin=SuppressionsAdmin(store, clock, entropy),
+            orphans_admin=OrphansAdmin(store, aftermath, clock, entropy, opt_out_words),
+            quarantine_admin=QuarantineAdmin(store, provider, aftermath, clock, entropy, opt_out_words),
             erase=Erase(store, clock, entropy),
             subscribe=Subscribe(store, egress, clock, entropy, self.deliver.changed),
             poll=poll,
@@ -289,6 +298,7 @@ class Gateway:
             ("accounts", self.upkeep.accounts),
             ("gauges", self.upkeep.gauges),
             ("retention", self.retention.run),
+            ("key_uses", self.key_uses.run),
         ):
             self._supervisor.keep(name, loop)
 
@@ -321,6 +331,8 @@ class Gateway:
         for client in self._clients:
             await client.aclose()
         await self.spool.close()
+        with contextlib.suppress(StoreError):
+            await self.services.authenticate.note_uses()
         await self.store.close()
         log.info("gateway.stopped", submissions_cut=cut[0], deliveries_cut=cut[1], pulls_cut=cut[2])
 

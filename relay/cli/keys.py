@@ -1,22 +1,28 @@
-"""``relay keys create``: the way to the first platform key, and to any other without an HTTP call."""
+"""``relay keys``: the way to the first platform key, and to all others without an HTTP call."""
 
 import json
-from datetime import datetime
 from typing import TYPE_CHECKING, Final, get_args
 
 import click
 
 from relay.cli import exits
+from relay.cli.administering import print_thing, with_admin
+from relay.cli.options import Id, Moment
 from relay.domain.teams import TEAM_SCOPES, Mode, Scope
 
 if TYPE_CHECKING:  # imported when it is known that the command runs
-    from relay.config import Settings
-    from relay.domain.teams import KeyView
+    from typing import TextIO
+
+    from relay.app.admin import Admin
+    from relay.domain.keys import KeyView
     from relay.services.admin.keys import KeysAdmin
     from relay.services.requests import KeyRequest
 
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
+_EXPIRES: Final = "RFC 3339, for example 2027-01-31T00:00:00Z; never without it."
+_COLUMNS: Final = ("id", "name", "hint", "team_id", "scopes", "mode", "expires_at", "last_used_at", "revoked_at")
+_PAGE: Final = 200
 
 
 @click.group(epilog=exits.HELP)
@@ -33,46 +39,113 @@ def keys() -> None:
     type=click.Choice([*SCOPES, "team"]),
     help='Repeatable. "admin" makes a platform key; "team" means every scope of a team.',
 )
-@click.option("--team", "team_id", metavar="TEAM_ID", help="The team that the key belongs to; all but admin need it.")
+@click.option(
+    "--team", "team_id", metavar="TEAM_ID", type=Id("team"), help="The team of the key; all but admin need it."
+)
 @click.option("--name", help="To tell keys apart in lists.")
 @click.option("--mode", type=click.Choice(MODES), default="live", show_default=True, help="test: sandbox only.")
-@click.option("--expires-at", metavar="TIME", help="RFC 3339, for example 2027-01-31T00:00:00Z; never without it.")
+@click.option("--expires-at", "expires_ms", metavar="TIME", type=Moment(), help=_EXPIRES)
 @click.option("--json", "as_json", is_flag=True, help='Print {"id": …, "secret": …}.')
 def create(
     scopes: tuple[str, ...],
     team_id: str | None,
     name: str | None,
     mode: Mode,
-    expires_at: str | None,
+    expires_ms: int | None,
     as_json: bool,
 ) -> None:
     """Make a key and print its secret, once.
 
     Works beside a running gateway. `relay keys create --scope admin` makes the first platform key.
     """
-    from relay.cli import running
-    from relay.domain.ids import PREFIXES, TeamId, is_id
+    from relay.domain.ids import TeamId
     from relay.services.requests import KeyRequest
 
-    if team_id is not None and not is_id(team_id, PREFIXES["team"]):
-        raise click.UsageError("--team: a team's id reads team_ and 32 hex digits")
     if ("admin" in scopes) == (team_id is not None):
         raise click.UsageError("give --team TEAM_ID, or --scope admin alone")
     request = KeyRequest(
         team_id=None if team_id is None else TeamId(team_id),
         scopes=_all_of(scopes),
         mode=mode,
-        expires_ms=_read_time(expires_at),
+        expires_ms=expires_ms,
         name=name,
     )
-    settings = running.settings()
-    running.log_as(settings)
-    key_id, secret = running.run(_create(settings, request))
+    key_id, secret = with_admin(lambda admin: issue(admin.keys, request))
+    _print_secret(key_id, secret, as_json=as_json)
+
+
+@keys.command("list", epilog=exits.HELP)
+@click.option("--team", "team_id", metavar="TEAM_ID", type=Id("team"), help="Those of this team only.")
+@click.option("--all", "include_revoked", is_flag=True, help="Those that were revoked, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
+def list_keys(team_id: str | None, include_revoked: bool, as_json: bool) -> None:
+    """List keys, newest first."""
+    from relay.cli import output
+
+    found = with_admin(lambda admin: _list(admin, team_id, include_revoked=include_revoked))
     if as_json:
-        click.echo(json.dumps({"id": key_id, "secret": secret}))
+        output.json_line(found)
     else:
-        click.echo(f"{key_id}\n{secret}")
-        click.echo("The secret is shown this once.", err=True)
+        output.table(found, _COLUMNS)
+
+
+@keys.command(epilog=exits.HELP)
+@click.argument("key_id", type=Id("key"))
+@click.option("--json", "as_json", is_flag=True, help="Print the key as JSON.")
+def show(key_id: str, as_json: bool) -> None:
+    """Show one key, without its secret."""
+    print_thing(with_admin(lambda admin: _show(admin, key_id)), as_json=as_json)
+
+
+@keys.command(epilog=exits.HELP)
+@click.argument("key_id", type=Id("key"))
+@click.option("--yes", is_flag=True, help="Do not ask: it cannot be undone.")
+@click.option("--json", "as_json", is_flag=True, help="Print the key as JSON.")
+def revoke(key_id: str, yes: bool, as_json: bool) -> None:
+    """End a key. A running gateway lets nobody in by it after 5 seconds at most."""
+    if not yes:
+        click.confirm(f"Revoke {key_id}? This cannot be undone.", abort=True, err=True)
+    print_thing(with_admin(lambda admin: _revoke(admin, key_id)), as_json=as_json)
+
+
+@keys.command(epilog=exits.HELP)
+@click.argument("key_id", type=Id("key"))
+@click.option(
+    "--overlap",
+    "overlap_s",
+    metavar="SECONDS",
+    type=click.IntRange(0, 30 * 86_400),
+    default=86_400,
+    show_default=True,
+    help="So long the old key goes on, up to 30 days.",
+)
+@click.option("--json", "as_json", is_flag=True, help='Print {"id": …, "secret": …}.')
+def rotate(key_id: str, overlap_s: int, as_json: bool) -> None:
+    """Make a new key in place of an old one, with the same team, scopes, mode and name. Print its secret, once."""
+    made = with_admin(lambda admin: _rotate(admin, key_id, overlap_s))
+    _print_secret(*made, as_json=as_json)
+
+
+@keys.command(epilog=exits.HELP)
+@click.argument("source", type=click.File("r", encoding="utf-8", errors="replace"), default="-")
+@click.option("--json", "as_json", is_flag=True, help='Print one JSON list of {"hint", "state", "id", …}.')
+@click.pass_context
+def check(ctx: click.Context, source: "TextIO", as_json: bool) -> None:
+    """Tell which keys stand in a text, from a file or standard input.
+
+    For what a scanner has found: each text of the form of a key with the right checksum is looked up, and its id, its
+    hint and its state are printed, never its secret. The exit code is 1 when one of them still works.
+    """
+    from relay.cli import output
+    from relay.domain.keys import find_keys
+
+    found = with_admin(lambda admin: admin.keys.look_up(find_keys(source.read())))
+    if as_json:
+        output.json_line(found)
+    else:
+        output.table(found, ("hint", "state", "id", "team_id", "name", "last_used_at"))
+    if any(finding.state == "active" for finding in found):
+        ctx.exit(exits.FAILED)
 
 
 def _all_of(scopes: tuple[str, ...]) -> list[Scope]:
@@ -80,39 +153,64 @@ def _all_of(scopes: tuple[str, ...]) -> list[Scope]:
     return [scope for scope in SCOPES if scope in wanted]
 
 
-def _read_time(text: str | None) -> int | None:
-    from relay.domain.times import to_ms
-
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as exc:
-        raise click.UsageError("--expires-at: write it like 2027-01-31T00:00:00Z") from exc
-    if moment.tzinfo is None:
-        raise click.UsageError("--expires-at: say the time zone, for example Z")
-    return to_ms(moment)
+def _print_secret(key_id: str, secret: str, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"id": key_id, "secret": secret}))
+    else:
+        click.echo(f"{key_id}\n{secret}")
+        click.echo("The secret is shown this once.", err=True)
 
 
 async def issue(admin: "KeysAdmin", request: "KeyRequest") -> tuple[str, str]:
     """A new key: its id and its secret. Raises BodyInvalid."""
+    from relay.domain.audit import COMMAND
+
     made: list[tuple[str, str]] = []
 
     def render(view: "KeyView", secret: str) -> bytes:
         made.append((view.id, secret))
         return b""
 
-    from relay.domain.audit import COMMAND
-
     await admin.create_key(request, COMMAND, None, render)
     return made[0]
 
 
-async def _create(settings: "Settings", request: "KeyRequest") -> tuple[str, str]:
-    from relay import app
-    from relay.services.admin.keys import KeysAdmin
-    from relay.system import SystemClock, SystemEntropy
+async def _list(admin: "Admin", team_id: str | None, *, include_revoked: bool) -> "list[KeyView]":
+    found: list[KeyView] = []
+    position: str | None = None
+    while True:
+        page = await admin.store.keys(team_id=team_id, position=position, limit=_PAGE, include_revoked=include_revoked)
+        found += page.data
+        position = page.next_position
+        if position is None:
+            return found
 
-    clock = SystemClock()
-    async with app.open_store(settings) as store:
-        return await issue(KeysAdmin(store, clock, SystemEntropy()), request)
+
+async def _show(admin: "Admin", key_id: str) -> "KeyView":
+    from relay.domain.errors import NotFound
+
+    view = await admin.store.key(key_id)
+    if view is None:
+        raise NotFound("There is no such key.")
+    return view
+
+
+async def _revoke(admin: "Admin", key_id: str) -> "KeyView":
+    from relay.domain.audit import COMMAND
+
+    await admin.keys.revoke_key(key_id, COMMAND, None, lambda view: b"")
+    return await _show(admin, key_id)
+
+
+async def _rotate(admin: "Admin", key_id: str, overlap_s: int) -> tuple[str, str]:
+    from relay.domain.audit import COMMAND
+    from relay.services.requests import KeyRotation
+
+    made: list[tuple[str, str]] = []
+
+    def render(view: "KeyView", secret: str, old: "KeyView") -> bytes:
+        made.append((view.id, secret))
+        return b""
+
+    await admin.keys.rotate_key(key_id, KeyRotation(overlap_s=overlap_s), COMMAND, None, render)
+    return made[-1]

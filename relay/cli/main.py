@@ -6,6 +6,7 @@ import click
 
 from relay import __version__
 from relay.cli import exits
+from relay.cli.audit import audit
 from relay.cli.demo import demo
 from relay.cli.dev import dev
 from relay.cli.doctor import doctor
@@ -13,6 +14,8 @@ from relay.cli.erase import erase
 from relay.cli.extensions import extensions
 from relay.cli.keys import keys
 from relay.cli.openapi import openapi
+from relay.cli.orphans import orphans
+from relay.cli.quarantine import quarantine
 from relay.cli.sandbox import sandbox
 from relay.cli.serve import migrate, serve
 from relay.cli.suppressions import suppressions
@@ -42,5 +45,21 @@ def relay() -> None:
     """
 
 
-for _command in (serve, migrate, sandbox, teams, extensions, keys, suppressions, erase, openapi, doctor, dev, demo):
+for _command in (
+    serve,
+    migrate,
+    sandbox,
+    teams,
+    extensions,
+    keys,
+    suppressions,
+    orphans,
+    quarantine,
+    audit,
+    erase,
+    openapi,
+    doctor,
+    dev,
+    demo,
+):
     relay.add_command(_command)

@@ -1,4 +1,7 @@
-"""The audit: who did what, when, and from where. Entries are added and never changed."""
+"""The audit: who did what, when, and from where. Entries are added, and never changed or deleted.
+
+Decision: they are kept for ever, because they are few (people make them, not traffic) and hold no number or text.
+"""
 
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -38,6 +41,19 @@ AuditAction = Literal[
     "erasure.started",
     "erasure.done",
 ]
+AuditFamily = Literal[
+    "account.*",
+    "team.*",
+    "extension.*",
+    "key.*",
+    "suppression.*",
+    "orphan.*",
+    "quarantine.*",
+    "keyring.*",
+    "erasure.*",
+]
+"""All actions upon one kind of thing."""
+
 CLI: Final = "cli"
 """The actor of a command: whoever may run it on the machine."""
 
@@ -65,6 +81,16 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     action: AuditAction
     target: str
     detail: dict[str, Any]
+
+
+class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which entries; None leaves a thing open. Both times are exclusive."""
+
+    action: AuditAction | AuditFamily | None = None
+    actor: str | None = None
+    target: str | None = None
+    after_ms: int | None = None
+    before_ms: int | None = None
 
 
 class AuditView(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ RelayError
 │   ├── QueryInvalid        likewise; pointers are /<parameter>
 │   ├── NoRecipientLeft
 │   ├── AlreadyExists
+│   ├── AlreadySettled      revoked, expired, assigned, dismissed: nothing more can become of it
 │   ├── InUse               others need it, so it cannot go
 │   ├── PreconditionFailed  somebody has changed it since it was read
 │   ├── CredentialsRefused  the provider does not take them
@@ -132,6 +133,10 @@ class NoRecipientLeft(Refusal):
 
 class AlreadyExists(Refusal):
     """There is one already."""
+
+
+class AlreadySettled(Refusal):
+    """It is settled already."""
 
 
 class InUse(Refusal):

@@ -151,8 +151,9 @@ class RecipientView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InboundView(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
-    """A received message. ``matched_by``: ``extension``, ``suffix`` or ``last_sender``. ``erased``: its time is over or
-    its number was erased, so that ``from`` reads "erased" and ``text`` is empty."""
+    """A received message. ``matched_by``: ``extension``, ``suffix``, ``last_sender``, or ``assigned`` by the platform
+    team. ``erased``: its time is over or its number was erased, so that ``from`` reads "erased" and ``text`` is
+    empty."""
 
     id: InboundId
     from_: str

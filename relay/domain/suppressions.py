@@ -91,3 +91,6 @@ def plain_word(text: str) -> str:
 def _is_around(char: str) -> bool:
     """Blanks, punctuation (and what ASCII counts as such), and marks that nobody sees."""
     return unicodedata.category(char)[0] in "ZPC" or char in _PUNCTUATION
+
+
+NO_WORDS: Final = OptOutWords(())

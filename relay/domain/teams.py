@@ -1,7 +1,6 @@
-"""Teams and their keys."""
+"""Teams, and who calls for them."""
 
 import hashlib
-import zlib
 from datetime import datetime
 from typing import Final, Literal
 
@@ -106,19 +105,6 @@ def view_of(team: Team) -> TeamView:
     )
 
 
-class KeyView(msgspec.Struct, frozen=True, kw_only=True):
-    """A key without its secret. ``hint``: its first characters. ``team_id`` None: a platform key."""
-
-    id: KeyId
-    team_id: TeamId | None
-    name: str | None
-    hint: str
-    scopes: list[Scope]
-    mode: Mode
-    created_at: datetime
-    expires_at: datetime | None
-
-
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """Who calls: a key, and the team it belongs to (None: the platform)."""
 
@@ -127,39 +113,6 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     scopes: frozenset[Scope]
     mode: Mode
     expires_ms: int | None
-
-
-_ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_SECRET_DIGITS: Final = 43
-_CHECK_DIGITS: Final = 6
-KeyKind = Literal["live", "test", "admin"]
-
-
-def _base62(number: int, digits: int) -> str:
-    text = ""
-    for _ in range(digits):
-        number, digit = divmod(number, 62)
-        text = _ALPHABET[digit] + text
-    return text
-
-
-def write_key(kind: KeyKind, secret: bytes) -> str:
-    """The text of an API key: ``rk_<kind>_`` + 43 base-62 digits of 256 random bits + 6 digits of a CRC-32.
-
-    The prefix and the checksum make a leaked key findable by scanners without asking us.
-    """
-    head = f"rk_{kind}_{_base62(int.from_bytes(secret), _SECRET_DIGITS)}"
-    return head + _base62(zlib.crc32(head.encode()), _CHECK_DIGITS)
-
-
-def is_key(text: str) -> bool:
-    """True when the text has the form and the checksum of a key; says nothing about whether it is known."""
-    parts = text.split("_")
-    if len(parts) != 3 or parts[0] != "rk" or parts[1] not in ("live", "test", "admin"):
-        return False
-    if not text.isascii() or len(parts[2]) != _SECRET_DIGITS + _CHECK_DIGITS:
-        return False
-    return text[-_CHECK_DIGITS:] == _base62(zlib.crc32(text[:-_CHECK_DIGITS].encode()), _CHECK_DIGITS)
 
 
 def hash_secret(text: str) -> bytes:

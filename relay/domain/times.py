@@ -27,3 +27,8 @@ def instant_or_none(ms: int | None) -> datetime | None:
 def to_ms(moment: datetime) -> int:
     """Milliseconds of an aware datetime, rounded down."""
     return (moment - _EPOCH) // _MILLISECOND
+
+
+def ms_or_none(moment: datetime | None) -> int | None:
+    """Like ``to_ms``; None stays None."""
+    return None if moment is None else to_ms(moment)

@@ -26,6 +26,7 @@ from relay.domain.provider import (
 )
 from relay.domain.retention import RetentionKind
 from relay.domain.teams import RecipientLimit
+from relay.ports.orphans import OrphanStore
 from relay.ports.platform import (
     AccountStore,
     AuditStore,
@@ -59,10 +60,13 @@ from relay.ports.values import (
     ReceivedBody,
     Replay,
     Retired,
+    SetAside,
     Standing,
     Stored,
     StoredEffects,
     Swept,
+    Telling,
+    Told,
     Trimmed,
     always,
 )
@@ -87,6 +91,7 @@ __all__ = [
     "MessageFilter",
     "NewEndpoint",
     "NewKey",
+    "OrphanStore",
     "Page",
     "PendingRaw",
     "PostResult",
@@ -101,6 +106,7 @@ __all__ = [
     "Replay",
     "Retired",
     "RoutingStore",
+    "SetAside",
     "Spool",
     "Standing",
     "Store",
@@ -111,6 +117,8 @@ __all__ = [
     "SuppressionStore",
     "Swept",
     "TeamStore",
+    "Telling",
+    "Told",
     "Trimmed",
     "always",
 ]
@@ -208,13 +216,14 @@ class Straight(Protocol):
 
 class Store(
     AccountStore,
+    BalanceStore,
     TeamStore,
     ExtensionStore,
     KeyStore,
+    SuppressionStore,
+    OrphanStore,
     AuditStore,
     RoutingStore,
-    BalanceStore,
-    SuppressionStore,
     Protocol,
 ):
     """All that must be remembered. Lists are keyset pages; ``position`` is where the last page ended.

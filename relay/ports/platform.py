@@ -1,16 +1,17 @@
 """What the platform team administers, as the store keeps it; parts of ``relay.ports.Store``."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from relay.domain.accounts import Account, BalanceView
-from relay.domain.audit import AuditEntry, AuditView
+from relay.domain.audit import AuditEntry, AuditFilter, AuditView
 from relay.domain.extensions import ExtensionView, Held
-from relay.domain.ids import AccountId, EndpointId, TeamId
+from relay.domain.ids import AccountId, EndpointId, KeyId, TeamId
+from relay.domain.keys import KeyView
 from relay.domain.provider import Balance
 from relay.domain.quotas import QuotaDay
 from relay.domain.suppressions import Suppression
-from relay.domain.teams import KeyView, Principal, Team
+from relay.domain.teams import Principal, Team
 from relay.ports.values import Idempotency, NewKey, Page, Replay, Stored, StoredEffects
 
 
@@ -103,11 +104,31 @@ class KeyStore(Protocol):
     async def create_key(self, new: NewKey, *, entry: AuditEntry, idempotency: Idempotency | None) -> Stored | Replay:
         """Store a key."""
 
+    async def change_key(
+        self,
+        before: KeyView,
+        after: KeyView,
+        *,
+        successor: NewKey | None = None,
+        entry: AuditEntry,
+        idempotency: Idempotency | None = None,
+    ) -> Stored | Replay | None:
+        """Store name, expiry and revocation of ``after``, and its ``successor`` with them. None, and nothing is stored,
+        when the key is no longer as ``before``."""
+
     async def key(self, key_id: str) -> KeyView | None:
         """One key."""
 
-    async def keys(self, *, team_id: str | None, position: str | None, limit: int) -> Page[KeyView]:
+    async def find_key(self, key_hash: bytes) -> KeyView | None:
+        """The key with this hash, whatever became of it."""
+
+    async def keys(
+        self, *, team_id: str | None, position: str | None, limit: int, include_revoked: bool = False
+    ) -> Page[KeyView]:
         """Newest first."""
+
+    async def note_key_uses(self, uses: Mapping[KeyId, int]) -> None:
+        """When keys were used last, in ms; an earlier time than is known changes nothing."""
 
     async def find_principal(self, key_hash: bytes) -> Principal | None:
         """Who has the key with this hash; None when nobody, or when it was revoked. Expiry is the caller's to check."""
@@ -119,8 +140,11 @@ class AuditStore(Protocol):
     async def add_audit(self, entry: AuditEntry, idempotency: Idempotency | None) -> Stored | Replay:
         """Add an entry."""
 
-    async def audit(self, *, position: str | None, limit: int) -> Page[AuditView]:
+    async def audit(self, filters: AuditFilter, *, position: str | None, limit: int) -> Page[AuditView]:
         """Newest first."""
+
+    async def audit_from(self, filters: AuditFilter, *, position: str | None, limit: int) -> Page[AuditView]:
+        """Oldest first; ``position`` is 32 hex digits, those of an entry's id: what comes after it."""
 
 
 class SuppressionStore(Protocol):

@@ -5,12 +5,14 @@ from typing import Generic, Literal, TypeVar
 
 import msgspec
 
+from relay.domain.audit import AuditEntry
 from relay.domain.endpoints import AttemptErrorClass, AttemptOutcome, DeliveryWork, EndpointView
 from relay.domain.events import EventType
 from relay.domain.ids import AccountId, EndpointId, MessageId, RawId, TeamId
+from relay.domain.keys import KeyView
+from relay.domain.orphans import QuarantineView
 from relay.domain.provider import InboundRow, RawBody, Reading, ReportRow
 from relay.domain.states import RecipientStatus
-from relay.domain.teams import KeyView
 
 T = TypeVar("T")
 
@@ -219,6 +221,32 @@ class NewEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     team_id: TeamId
     view: EndpointView
     secret: str
+
+
+class Telling(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """How the outcome of a change is told: its entry in the audit (None: none), and the answer, which is kept under
+    ``idempotency``. Both are called in the transaction, maybe more than once."""
+
+    entry: Callable[[T], AuditEntry | None]
+    answer: Callable[[T], bytes]
+    idempotency: Idempotency | None
+
+
+class Told(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """What a change came to, the answer to it, and what it set going."""
+
+    outcome: T
+    answer: bytes
+    effects: StoredEffects
+
+
+class SetAside(msgspec.Struct, frozen=True, kw_only=True):
+    """A body that was set aside, to be read again. ``applied_unknown``: a release before this one applied parts of it
+    and did not note which."""
+
+    view: QuarantineView
+    item: PendingRaw
+    applied_unknown: bool
 
 
 class QueueDepth(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,13 +7,12 @@ import msgspec
 
 from relay.domain.errors import SchemaMissing, StoreError, StoreUnavailable
 from relay.domain.provider import InboundRow
-from relay.domain.suppressions import OptOutWords
+from relay.domain.suppressions import NO_WORDS, OptOutWords
 from relay.ports import PendingRaw, Provider, ReadBody, ReadInbound, ReadReports, ReceivedBody, Store, StoredEffects
 
 AWAY: Final = (StoreUnavailable, SchemaMissing)
 """What says nothing about a body: it can be applied later."""
 
-NO_WORDS: Final = OptOutWords(())
 BodyOutcome = Literal["stored", "quarantined", "spooled", "set_aside"]
 
 

@@ -1,6 +1,8 @@
 """Polling events: for teams that cannot host a webhook."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 from relay.domain.ids import TeamId
@@ -8,6 +10,10 @@ from relay.ports import Clock, Page, Store
 
 POLL_S: Final = 1.0
 """How often the store is asked all the same: another process may have stored an event."""
+
+
+async def _always() -> None:
+    """Nobody comes between."""
 
 
 class Poll:
@@ -30,9 +36,17 @@ class Poll:
         self.events_stored()
 
     async def events(
-        self, team_id: TeamId, *, position: str | None, limit: int, event_types: tuple[str, ...], wait_s: float
+        self,
+        team_id: TeamId,
+        *,
+        position: str | None,
+        limit: int,
+        event_types: tuple[str, ...],
+        wait_s: float,
+        still_allowed: Callable[[], Awaitable[None]] = _always,
     ) -> Page[bytes]:
-        """Events after ``position``, oldest first; waits up to ``wait_s`` for the first one."""
+        """Events after ``position``, oldest first; waits up to ``wait_s`` for the first one. ``still_allowed`` raises
+        once whoever waits may not have them any more."""
         deadline_s = self._clock.monotonic_s() + wait_s
         event = asyncio.Event()
         self._waiting.add(event)
@@ -44,9 +58,8 @@ class Poll:
                 if page.data or left_s <= 0 or self._draining:
                     return page
                 position = page.next_position
-                try:
+                with suppress(TimeoutError):
                     await asyncio.wait_for(event.wait(), min(left_s, POLL_S))
-                except TimeoutError:
-                    continue
+                await still_allowed()
         finally:
             self._waiting.discard(event)

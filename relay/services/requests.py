@@ -3,7 +3,8 @@
 import msgspec
 
 from relay.domain.accounts import CodeRule, PwdCase
-from relay.domain.ids import AccountId, TeamId
+from relay.domain.ids import AccountId, MessageId, SubmissionId, TeamId
+from relay.domain.provider import BodyKind
 from relay.domain.states import Category, OnUnconfirmed
 from relay.domain.teams import AccountPolicy, Mode, RecipientLimit, Scope
 
@@ -111,3 +112,34 @@ class KeyRequest(msgspec.Struct, frozen=True, kw_only=True):
     mode: Mode = "live"
     expires_ms: int | None = None
     name: str | None = None
+
+
+class KeyChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be changed of a key; UNSET stays as it is, None clears."""
+
+    name: str | msgspec.UnsetType | None = msgspec.UNSET
+    expires_ms: int | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class KeyRotation(msgspec.Struct, frozen=True, kw_only=True):
+    """A new key in place of an old one, which goes on for ``overlap_s``. ``expires_ms`` of the new one; None: never."""
+
+    overlap_s: int
+    expires_ms: int | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class OrphanAssignment(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose an orphan is. ``team_id`` for an inbound message, one of the others for a report."""
+
+    team_id: TeamId | None = None
+    message_id: MessageId | None = None
+    submission_id: SubmissionId | None = None
+
+
+class OrphanBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """Which open orphans to match again, newest first: so many behind ``position``."""
+
+    kind: BodyKind | None = None
+    account_id: str | None = None
+    position: str | None = None
+    limit: int = 100

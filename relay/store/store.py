@@ -45,6 +45,7 @@ from relay.store.parts.audit import AuditPart
 from relay.store.parts.balances import BalancesPart
 from relay.store.parts.extensions import ExtensionsPart
 from relay.store.parts.keys import KeysPart
+from relay.store.parts.orphans import OrphansPart
 from relay.store.parts.routing import RoutingPart
 from relay.store.parts.suppressions import SuppressionsPart
 from relay.store.parts.teams import TeamsPart
@@ -72,13 +73,14 @@ T = TypeVar("T")
 
 class ScriptStore(
     AccountsPart,
+    BalancesPart,
     TeamsPart,
     ExtensionsPart,
     KeysPart,
+    SuppressionsPart,
+    OrphansPart,
     AuditPart,
     RoutingPart,
-    BalancesPart,
-    SuppressionsPart,
 ):
     """The store. See ``relay.ports.Store`` for what each method promises."""
 

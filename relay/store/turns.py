@@ -9,9 +9,12 @@ that others wait for.
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from relay.domain.endpoints import DeliveryWork
 from relay.domain.ids import AccountId, TeamId, is_task_id, raw_bytes
 from relay.domain.messages import MessageDraft, SubmissionWork
+from relay.domain.orphans import OrphanView
 from relay.domain.provider import InboundRow, Reading, Refused, ReportRow, SendOutcome
 from relay.domain.suppressions import Suppression
 from relay.ports import Idempotency, Quota, ReadBody, ReadReports
@@ -73,6 +76,27 @@ def finish_submission(work: SubmissionWork, outcome: SendOutcome) -> Turn:
 def withhold(work: SubmissionWork) -> Turn:
     """What is not sent gives its quota back."""
     return Turn(submissions=(raw_bytes(work.id),), locks=(_quota(work.team_id),), weight=len(work.mobiles))
+
+
+def change(thing_id: str, submissions: Sequence[bytes] = ()) -> Turn:
+    """Whoever changes it has read it before, and both belong together; and the messages of these."""
+    return Turn(submissions=tuple(submissions), locks=(f"change:{thing_id}",))
+
+
+def rematch(orphan: OrphanView) -> Turn:
+    """What receiving it needed, and itself."""
+    locks = (f"change:{orphan.id}",)
+    if orphan.kind == "mo":
+        return Turn(locks=(f"inbound:{orphan.account_id}", *locks))
+    if orphan.task_id is not None and is_task_id(orphan.task_id):
+        return Turn(submissions=(bytes.fromhex(orphan.task_id),), locks=locks)
+    return Turn(tasks=() if orphan.task_id is None else (orphan.task_id,), locks=locks)
+
+
+def reprocess_body(body: ReadBody) -> Turn:
+    """What receiving it needs, and itself."""
+    turn = receive_in_turn([body])
+    return msgspec.structs.replace(turn, locks=(*turn.locks, f"change:{body.item.id}"))
 
 
 def finish_delivery(work: DeliveryWork) -> Turn:

@@ -199,6 +199,11 @@ class Metrics:
         self._queue_depth.labels(queue).set(depth)
         self._queue_age.labels(queue).set(oldest_due_age_s)
 
+    def set_aside(self, orphans: int, quarantined: int) -> None:
+        """What waits for a person, counted up to 10,000 and no further."""
+        self._orphans_open.set(orphans)
+        self._quarantine_bodies.set(quarantined)
+
     def spool(self, depth: int, size_bytes: int, oldest_age_s: float) -> None:
         """Callbacks that wait on the local disk for the database."""
         self._spool_bodies.set(depth)
@@ -382,6 +387,14 @@ class Metrics:
             "How long the oldest row has been due; 0 when none is.",
             ("queue",),
             registry=self.registry,
+        )
+        self._orphans_open = Gauge(
+            "relay_orphans_open",
+            "Reports and inbound messages that matched nobody, counted up to 10000.",
+            registry=self.registry,
+        )
+        self._quarantine_bodies = Gauge(
+            "relay_quarantine_bodies", "Bodies that could not be read, counted up to 10000.", registry=self.registry
         )
         self._spool_bodies = Gauge(
             "relay_spool_bodies", "Callbacks on the local disk that wait for the database.", registry=self.registry

@@ -9,6 +9,7 @@ membership.py   signs of life, where several processes share a database
 retention.py    what is old
 pull.py         reports and inbound messages that the provider keeps for us
 upkeep.py       sweep, balances, left bodies, the spool, gauges
+key_uses.py     when API keys were used last
 
 Pulls, sweep, retention, balances and left bodies work in one process at a time, the one that leads; the others in
 every process.

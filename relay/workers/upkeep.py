@@ -235,9 +235,10 @@ class Upkeep:
             log.error("spool.set_aside", pieces=found)
 
     async def gauges(self) -> None:
-        """Queue depths, for the metrics."""
+        """Queue depths, and what waits for a person, for the metrics."""
         while True:
             now_ms = self._clock.now_ms()
             for queue in await self._store.queue_depths(now_ms):
                 self._metrics.queue(queue.queue, queue.depth, queue.oldest_due_age_s)
+            self._metrics.set_aside(await self._store.open_orphans(), await self._store.in_quarantine())
             await self._clock.sleep(_GAUGES_S)

@@ -16,16 +16,19 @@ from relay.domain.accounts import SANDBOX_URL
 from relay.domain.audit import COMMAND
 from relay.domain.errors import SpoolUnavailable
 from relay.domain.ids import EndpointId, KeyId, TeamId
+from relay.domain.keys import KeyView, write_key
 from relay.domain.messages import SubmissionWork
 from relay.domain.provider import RawBody, Reading
-from relay.domain.teams import TEAM_SCOPES, KeyView, Mode, Scope, hash_secret, write_key
+from relay.domain.teams import TEAM_SCOPES, Mode, Scope, hash_secret
 from relay.domain.times import instant, instant_or_none
-from relay.ports import Idempotency, NewKey, PendingRaw, Provider
+from relay.ports import Idempotency, NewKey, PendingRaw, Provider, StoredEffects
 from relay.services.accept import Accept
 from relay.services.accounts import AccountBook
 from relay.services.admin.accounts import AccountsAdmin
 from relay.services.admin.extensions import ExtensionsAdmin
 from relay.services.admin.keys import KeysAdmin
+from relay.services.admin.orphans import OrphansAdmin
+from relay.services.admin.quarantine import QuarantineAdmin
 from relay.services.admin.suppressions import SuppressionsAdmin
 from relay.services.admin.teams import TeamsAdmin
 from relay.services.apply import Apply
@@ -151,6 +154,7 @@ class Gateway:
         self.accounts = AccountBook(self.store, self.clock, sandbox_for_live=True)
         self.provider = SilentProvider()
         self.submissions = Submissions()
+        self.set_going: list[StoredEffects] = []
         self.metrics = Metrics()
         self.gone: list[EndpointId] = []
         store, clock, entropy = self.store, self.clock, self.entropy
@@ -159,8 +163,9 @@ class Gateway:
         self.gates = gates = Gates(clock, members, entropy)
         routing = Routing(store, self.accounts, gates, clock)
         egress = EgressPolicy(allow_loopback=False)
+        authenticate = Authenticate(store, clock)
         self.services = ApiServices(
-            authenticate=Authenticate(store, clock),
+            authenticate=authenticate,
             rates=TeamRates(clock, members),
             accept=Accept(
                 store,
@@ -181,8 +186,10 @@ class Gateway:
             accounts_admin=AccountsAdmin(store, self.accounts, clock, entropy),
             teams_admin=TeamsAdmin(store, self.accounts, clock, entropy, quota_zone=CHINA, gone=self.gone.append),
             extensions_admin=ExtensionsAdmin(store, self.accounts, clock, entropy),
-            keys_admin=KeysAdmin(store, clock, entropy),
+            keys_admin=KeysAdmin(store, clock, entropy, changed=authenticate.forget),
             suppressions_admin=SuppressionsAdmin(store, clock, entropy),
+            orphans_admin=OrphansAdmin(store, self.set_going.append, clock, entropy),
+            quarantine_admin=QuarantineAdmin(store, provider, self.set_going.append, clock, entropy),
             erase=Erase(store, clock, entropy),
             subscribe=Subscribe(store, egress, clock, entropy, lambda _: None),
             poll=Poll(store, clock),
@@ -238,6 +245,8 @@ class Gateway:
             mode=mode,
             created_at=instant(self.clock.now_ms()),
             expires_at=instant_or_none(expires_ms),
+            last_used_at=None,
+            revoked_at=None,
         )
         await self.store.create_key(NewKey(view=view, hash=hash_secret(secret)), entry=entry(), idempotency=None)
         return secret

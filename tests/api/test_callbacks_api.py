@@ -83,7 +83,7 @@ async def test_callbacks_are_taken_while_draining(gateway: Any) -> None:
 async def test_events_are_given_out_as_they_are_stored_with_a_cursor_to_go_on(gateway: Any) -> None:
     asked = []
 
-    async def events(team_id: str, **wanted: object) -> Page[bytes]:
+    async def events(team_id: str, *, still_allowed: object, **wanted: object) -> Page[bytes]:
         asked.append(wanted)
         return Page(data=[b'{"id": "evt_1",  "spaces": "kept"}'], next_position="7")
 

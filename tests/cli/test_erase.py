@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 from relay import app
 from relay.cli.main import relay
 from relay.config import load
-from relay.domain.audit import AuditView
+from relay.domain.audit import AuditFilter, AuditView
 from relay.domain.ids import AccountId
 from relay.domain.messages import MessageDraft
 from tests.store import builders
@@ -48,7 +48,7 @@ async def _text(environ: dict[str, str], message: MessageDraft) -> str:
 
 async def _audit(environ: dict[str, str]) -> list[AuditView]:
     async with app.open_store(load(environ)) as store:
-        return (await store.audit(position=None, limit=10)).data
+        return (await store.audit(AuditFilter(action="erasure.*"), position=None, limit=10)).data
 
 
 def test_a_number_is_erased_and_progress_goes_to_standard_error(environ: dict[str, str]) -> None:

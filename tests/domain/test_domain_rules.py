@@ -12,11 +12,12 @@ from relay.domain.endpoints import matches, write_secret
 from relay.domain.errors import Exhausted, NothingSent, RelayError
 from relay.domain.events import EVENT_TYPES, TYPE_OF_STATUS
 from relay.domain.ids import PREFIXES, SubmissionId, is_id, is_task_id, raw_bytes, task_id
+from relay.domain.keys import KeyKind, is_key, write_key
 from relay.domain.reports import classify, meaning_of
 from relay.domain.retry import DELIVERY_SCHEDULE_MS, delivery_delay_ms, submit_delay_ms
 from relay.domain.segments import count_segments
 from relay.domain.states import FINAL, STATUSES, UPGRADABLE, WAITING, MessageStatus, RecipientStatus, message_status
-from relay.domain.teams import KeyKind, hash_secret, is_key, write_key
+from relay.domain.teams import hash_secret
 from relay.domain.times import LATEST_MS, instant, instant_or_none, to_ms
 
 HEX = "0192f3c4d5e6708192a3b4c5d6e7f809"

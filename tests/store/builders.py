@@ -11,6 +11,7 @@ from relay.domain.audit import COMMAND, AuditEntry
 from relay.domain.delivery import judge
 from relay.domain.endpoints import DeliveryWork, EndpointView
 from relay.domain.ids import AccountId, AuditId, EndpointId, KeyId, MessageId, RawId, SubmissionId, TeamId, task_id
+from relay.domain.keys import KeyView
 from relay.domain.messages import MessageDraft, RefusedNumber, SubmissionDraft, SubmissionWork
 from relay.domain.numbers import mask_of
 from relay.domain.provider import (
@@ -26,7 +27,7 @@ from relay.domain.provider import (
     Unconfirmed,
 )
 from relay.domain.states import RecipientStatus
-from relay.domain.teams import TEAM_SCOPES, KeyView, RecipientLimit, Team, hash_secret
+from relay.domain.teams import TEAM_SCOPES, RecipientLimit, Team, hash_secret
 from relay.domain.times import DAY_MS, SECOND_MS, instant, instant_or_none
 from relay.ports import AttemptRecord, Idempotency, NewEndpoint, NewKey
 
@@ -131,6 +132,8 @@ def key(team_id: TeamId | None, secret: str, *, expires_ms: int | None = None) -
         mode="live",
         created_at=instant(NOW_MS),
         expires_at=instant_or_none(expires_ms),
+        last_used_at=None,
+        revoked_at=None,
     )
     return NewKey(view=view, hash=hash_secret(secret))
 

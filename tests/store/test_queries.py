@@ -117,7 +117,9 @@ MAY_SORT: Final = {
     "reports.of_recipient": "the reports of one recipient",
     "reports.words": "the reports of one recipient",
 }
-PARTIAL: Final = frozenset({"raw_bodies_pending", "submissions_running", "deliveries_leased"})
+PARTIAL: Final = frozenset(
+    {"deliveries_leased", "orphans_open", "raw_bodies_pending", "raw_bodies_quarantined", "submissions_running"}
+)
 """Indexes that hold only the rows in question: to walk them is to walk what is asked for."""
 _SCAN: Final = re.compile(r"SCAN (?P<what>\w+)(?: USING (?:COVERING )?INDEX (?P<index>\w+))?")
 _TABLE: Final = re.compile(r"(?:FROM|JOIN|UPDATE|INTO) (?P<table>[a-z_]+)(?: (?P<alias>[a-z]+))?\b")

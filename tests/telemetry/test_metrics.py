@@ -42,6 +42,7 @@ def use_everything(metrics: Metrics) -> None:
     metrics.events_created("message.delivered", 2)
     metrics.delivery_attempted("delivered", 0.02, 0.03)
     metrics.queue("deliveries", 12, 1.5)
+    metrics.set_aside(4, 5)
     metrics.spool(1, 200, 3.0)
     metrics.spool_replayed(100)
     metrics.spool_replay_failed()
@@ -79,6 +80,7 @@ def test_every_method_moves_its_metric(metrics: Metrics) -> None:
     assert value(metrics, "relay_delivery_lag_seconds_count") == 1
     assert value(metrics, "relay_queue_depth", queue="deliveries") == 12
     assert value(metrics, "relay_queue_oldest_due_age_seconds", queue="deliveries") == 1.5
+    assert (value(metrics, "relay_orphans_open"), value(metrics, "relay_quarantine_bodies")) == (4, 5)
     assert value(metrics, "relay_spool_bodies") == 1
     assert value(metrics, "relay_spool_bytes") == 200
     assert value(metrics, "relay_spool_oldest_age_seconds") == 3.0

@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from relay.api.call import Call
 from relay.api.exchange import Answer
+from relay.api.guard import admit_again
 from relay.api.inputs import EventWanted
 from relay.api.lists import ListOf, page_answer, page_of
 from relay.api.operations import Operation, Respond
@@ -37,6 +38,8 @@ async def list_events(call: Call) -> Answer:
         limit=limit,
         event_types=tuple(query.event_types),
         wait_s=float(query.wait),
+        # Not so for `Prefer: wait`, which tells of what was accepted while the key was good.
+        still_allowed=lambda: admit_again(call),
     )
     data = [msgspec.Raw(payload) for payload in page.data]
     return page_answer(

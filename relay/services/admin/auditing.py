@@ -1,12 +1,15 @@
 """Entries for the audit, made where the thing is done and stored in its transaction."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from relay.domain.audit import Actor, AuditAction, AuditEntry
 from relay.domain.ids import AuditId
-from relay.ports import Clock, Entropy
+from relay.ports import Clock, Entropy, Idempotency
+from relay.services.idempotency import KeyUse
+
+_DONE_STATUS: Final = 200
 
 
 class Auditor:
@@ -33,3 +36,8 @@ def changes(before: msgspec.Struct, after: msgspec.Struct) -> dict[str, Any]:
     old, new = msgspec.to_builtins(before), msgspec.to_builtins(after)
     differ = [name for name in new if old.get(name) != new[name]]
     return {"before": {name: old.get(name) for name in differ}, "after": {name: new[name] for name in differ}}
+
+
+def begun(use: KeyUse | None, now_ms: int) -> Idempotency | None:
+    """The use of a key whose answer, a 200, is only known in the transaction, which keeps it (``ports.Telling``)."""
+    return None if use is None else use.answered(_DONE_STATUS, b"", now_ms)

@@ -1,10 +1,11 @@
 """Adding to the audit, and reading it."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
-from relay.domain.audit import AuditEntry, AuditView
+from relay.domain.audit import AuditEntry, AuditFilter, AuditView
 from relay.domain.ids import AuditId, raw_bytes
 from relay.domain.times import instant
 from relay.ports import Idempotency, Page, Replay, Stored
@@ -40,9 +41,28 @@ def add_once(db: Db, ring: KeyRing, entry: AuditEntry, idempotency: Idempotency 
     return Stored()
 
 
-def entries(db: Db, position: str | None, limit: int) -> Script[Page[AuditView]]:
+def entries(db: Db, filters: AuditFilter, position: str | None, limit: int) -> Script[Page[AuditView]]:
     """Newest first."""
-    rows = yield from db.rows("audit.list", before=before(position), most=limit + 1)
+    rows = yield from db.rows("audit.list", before=before(position), most=limit + 1, **_bound(filters))
+    return _page(rows, limit)
+
+
+def entries_from(db: Db, filters: AuditFilter, position: str | None, limit: int) -> Script[Page[AuditView]]:
+    """Oldest first."""
+    after = b"" if position is None else bytes.fromhex(position)
+    rows = yield from db.rows("audit.list_from", after=after, most=limit + 1, **_bound(filters))
+    return _page(rows, limit)
+
+
+def _bound(filters: AuditFilter) -> dict[str, Any]:
+    bound = msgspec.structs.asdict(filters)
+    if filters.action is not None:
+        # Of a family: every action that begins like it. A "_" in an action fits itself, and no other action.
+        bound["action"] = filters.action.replace("*", "%")
+    return bound
+
+
+def _page(rows: Sequence[Row], limit: int) -> Page[AuditView]:
     return Page(
         data=[_view(row) for row in rows[:limit]],
         next_position=bytes(rows[limit - 1][0]).hex() if len(rows) > limit else None,

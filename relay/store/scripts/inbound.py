@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -25,7 +26,7 @@ LAST_SENDER_MS: Final = 72 * HOUR_MS
 """An answer without a known extension belongs to the team that sent to this number within this time."""
 
 
-class _Match(msgspec.Struct, frozen=True, kw_only=True):
+class Match(msgspec.Struct, frozen=True, kw_only=True):
     """Whose inbound message it is. ``extension``: the team's own, when one was found."""
 
     team: bytes
@@ -39,27 +40,33 @@ def receive(
 ) -> Script[ReceivedBody]:
     """See ``relay.ports.Store.receive_inbound``."""
     effects = Effects()
-    results: Counter[str] = Counter()
-    quarantined = reading.unreadable > 0
     account = raw_bytes(account_id)
-    empty = not reading.rows and not quarantined and raw.source == "pull"
-    if not (yield from raws.begin(db, account, raw_id, raw, quarantined=quarantined, empty=empty)):
+    if not (yield from raws.begin(db, account, raw_id, raw, reading)):
         return raws.received(raw_id, {}, quarantined=False, effects=effects_of(effects))
-    for row in reading.rows:
+    results = yield from apply_rows(db, effects, account, raw_id, raw, reading.rows, raw.received_ms)
+    return raws.received(raw_id, results, quarantined=reading.unreadable > 0, effects=effects_of(effects))
+
+
+def apply_rows(
+    db: Db, effects: Effects, account: bytes, raw_id: RawId, raw: RawBody, rows: Sequence[InboundRow], now_ms: int
+) -> Script[dict[str, int]]:
+    """These rows of a body become inbound messages or orphans, and events; how many did what."""
+    results: Counter[str] = Counter()
+    for row in rows:
         if (yield from _is_twin(db, account, raw, row)):
             results["twin"] += 1
             continue
-        match = yield from _match(db, account, raw, row)
+        match = yield from match_of(db, account, raw, row)
         if match is None:
             yield from _orphan(db, account, raw_id, raw, row)
             results["orphaned"] += 1
             continue
-        yield from _store(db, effects, account, raw_id, raw, row, match)
+        yield from store_inbound(db, effects, account, raw_id, raw, row, match, now_ms)
         results["matched"] += 1
         if row.opt_out is not None:
             # A number that is masked cannot be suppressed: people must see that it happens.
             results["opted_out" if row.mobile is not None else "opt_out_masked"] += 1
-    return raws.received(raw_id, dict(results), quarantined=quarantined, effects=effects_of(effects))
+    return dict(results)
 
 
 def _is_twin(db: Db, account: bytes, raw: RawBody, row: InboundRow) -> Script[bool]:
@@ -95,16 +102,14 @@ def _digest(row: InboundRow, mask: Mask | None) -> bytes:
     ).digest()
 
 
-def _match(db: Db, account: bytes, raw: RawBody, row: InboundRow) -> Script[_Match | None]:
-    sent: dict[str, object] = {
-        "spans": spans(raw.received_ms - LAST_SENDER_MS, raw.received_ms),
-        "since_id": first_id(raw.received_ms - LAST_SENDER_MS),
-    }
+def match_of(db: Db, account: bytes, raw: RawBody, row: InboundRow) -> Script[Match | None]:
+    """Whose it is; None when nobody's."""
+    sent = _sent_before(raw.received_ms)
     if row.extension is not None:
         lease = leads_to((yield from leading(db, row.extension)), AccountId("acct_" + account.hex()))
         if lease is not None:
             team, whole = raw_bytes(lease.team_id), lease.extension == row.extension
-            return _Match(
+            return Match(
                 team=team,
                 matched_by="extension" if whole else "suffix",
                 extension=lease.extension,
@@ -116,7 +121,18 @@ def _match(db: Db, account: bytes, raw: RawBody, row: InboundRow) -> Script[_Mat
     if last is None or (yield from db.row("teams.find", id=last[1])) is None:
         # Nobody would see what is given to a team that was deleted.
         return None
-    return _Match(team=bytes(last[1]), matched_by="last_sender", extension=row.extension, message=bytes(last[0]))
+    return Match(team=bytes(last[1]), matched_by="last_sender", extension=row.extension, message=bytes(last[0]))
+
+
+def assigned_to(db: Db, team: bytes, raw: RawBody, row: InboundRow) -> Script[Match]:
+    """Somebody says that it is this team's."""
+    message = yield from _last_message(db, row, team, _sent_before(raw.received_ms))
+    return Match(team=team, matched_by="assigned", extension=row.extension, message=message)
+
+
+def _sent_before(received_ms: int) -> dict[str, object]:
+    since_ms = received_ms - LAST_SENDER_MS
+    return {"spans": spans(since_ms, received_ms), "since_id": first_id(since_ms)}
 
 
 def _last_message(db: Db, row: InboundRow, team: bytes, sent: dict[str, object]) -> Script[bytes | None]:
@@ -126,9 +142,10 @@ def _last_message(db: Db, row: InboundRow, team: bytes, sent: dict[str, object])
     return None if found is None else bytes(found[0])
 
 
-def _store(
-    db: Db, effects: Effects, account: bytes, raw_id: RawId, raw: RawBody, row: InboundRow, match: _Match
-) -> Script[None]:
+def store_inbound(
+    db: Db, effects: Effects, account: bytes, raw_id: RawId, raw: RawBody, row: InboundRow, match: Match, now_ms: int
+) -> Script[InboundId]:
+    """It becomes an inbound message of the team, which is told of it now; and an opt-out when it says so."""
     opted_out = False
     if row.opt_out is not None and row.mobile is not None:
         opted_out = True
@@ -168,8 +185,9 @@ def _store(
         team=match.team,
         message=match.message,
         extension=match.extension,
-        now_ms=raw.received_ms,
+        now_ms=now_ms,
     )
+    return inbound_id
 
 
 def _orphan(db: Db, account: bytes, raw_id: RawId, raw: RawBody, row: InboundRow) -> Script[None]:

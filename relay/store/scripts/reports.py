@@ -7,20 +7,18 @@ from typing import Final
 import msgspec
 
 from relay.domain.events import TYPE_OF_STATUS, EventType, RecipientChange
-from relay.domain.ids import AccountId, RawId, first_id, is_task_id, raw_bytes
-from relay.domain.numbers import Mask, mask_of, read_mask, read_mobile
+from relay.domain.ids import AccountId, RawId, is_task_id, raw_bytes
+from relay.domain.numbers import Mask, mask_of
 from relay.domain.provider import RawBody, Reading, ReportRow
 from relay.domain.reports import Meaning, meaning_of
 from relay.domain.states import FINAL, STATUSES, UPGRADABLE, RecipientStatus, ReportSource
-from relay.domain.times import MINUTE_MS, instant
+from relay.domain.times import instant
 from relay.ports import ReceivedBody, StoredEffects
-from relay.store.script import Db, Row, Script
+from relay.store.script import Db, Script
 from relay.store.scripts import raw as raws
-from relay.store.scripts.emit import Effects, Move, SubmissionRow, find_submission, find_submissions, move, settle
+from relay.store.scripts.emit import Effects, Move, SubmissionRow, find_submissions, move, settle
 
 _CODE = {status: index + 1 for index, status in enumerate(STATUSES)}
-LATE_MS: Final = 10 * MINUTE_MS
-"""How long after it came an orphan may still find its submission by itself; the two commits lie seconds apart."""
 MANY: Final = 16
 """From so many rows of one submission on, all its recipients are read at once."""
 
@@ -45,15 +43,21 @@ def receive(
 ) -> Script[ReceivedBody]:
     """See ``relay.ports.Store.receive_reports``."""
     effects = Effects()
-    results: Counter[str] = Counter()
-    quarantined = reading.unreadable > 0
     account = raw_bytes(account_id)
-    empty = not reading.rows and not quarantined and raw.source == "pull"
-    if not (yield from raws.begin(db, account, raw_id, raw, quarantined=quarantined, empty=empty)):
+    if not (yield from raws.begin(db, account, raw_id, raw, reading)):
         return raws.received(raw_id, {}, quarantined=False, effects=effects_of(effects))
-    named = yield from _look_up(db, account, reading.rows)
+    results = yield from apply_rows(db, effects, account, raw_id, raw, reading.rows, raw.received_ms)
+    return raws.received(raw_id, results, quarantined=reading.unreadable > 0, effects=effects_of(effects))
+
+
+def apply_rows(
+    db: Db, effects: Effects, account: bytes, raw_id: RawId, raw: RawBody, rows: Sequence[ReportRow], now_ms: int
+) -> Script[dict[str, int]]:
+    """What these rows of a body say becomes state and events; how many did what."""
+    results: Counter[str] = Counter()
+    named = yield from _look_up(db, account, rows)
     groups: dict[tuple[bytes, EventType, RecipientStatus], _Group] = {}
-    for row in reading.rows:
+    for row in rows:
         found = _find(row, named)
         if found is None:
             yield from _orphan(db, account, raw_id, raw, row)
@@ -61,8 +65,8 @@ def receive(
             continue
         result = yield from _apply(db, effects, found, raw.source, raw.received_ms, named, groups)
         results[result] += 1
-    yield from _finish(db, effects, named, groups, raw.received_ms)
-    return raws.received(raw_id, dict(results), quarantined=quarantined, effects=effects_of(effects))
+    yield from _finish(db, effects, named, groups, now_ms)
+    return dict(results)
 
 
 class _Group(msgspec.Struct, kw_only=True):
@@ -273,43 +277,33 @@ def _orphan(db: Db, account: bytes, raw_id: RawId, raw: RawBody, row: ReportRow)
     )
 
 
-def adopt_orphans(db: Db, effects: Effects, submission: SubmissionRow, task: str, now_ms: int) -> Script[None]:
-    """Apply the reports that came under ``task`` before we knew that it names this submission."""
-    orphans = yield from db.rows("orphans.of_task", account=submission.account, task_id=task)
-    rows = [_row_of_orphan(task, orphan) for orphan in orphans]
+def apply_to(
+    db: Db,
+    effects: Effects,
+    submission: SubmissionRow,
+    task: str,
+    reports: Sequence[tuple[ReportRow, ReportSource, int]],
+    now_ms: int,
+) -> Script[list[str | None]]:
+    """Apply reports, each with its source and when it came, to the one submission that their ``task`` names. What each
+    did; None for a number that is none of its recipients."""
     named = _Named(by_task={task: submission})
-    yield from _read_recipients(db, named, rows)
+    yield from _read_recipients(db, named, [row for row, _, _ in reports])
     groups: dict[tuple[bytes, EventType, RecipientStatus], _Group] = {}
-    for (orphan, source, _, _, _, _, received_ms, _), row in zip(orphans, rows, strict=True):
+    results: list[str | None] = []
+    for row, source, received_ms in reports:
         found = _find(row, named)
         if found is None:
-            continue
-        yield from _apply(db, effects, found, source, received_ms, named, groups)
-        yield from db.put("orphans.resolve", id=orphan, now_ms=now_ms)
+            results.append(None)
+        else:
+            results.append((yield from _apply(db, effects, found, source, received_ms, named, groups)))
     yield from _finish(db, effects, named, groups, now_ms)
+    return results
 
 
-def _row_of_orphan(task: str, orphan: Row) -> ReportRow:
-    _, _, mobile_text, raw_status, raw_time, occurred_ms, _, _ = orphan
-    mobile = read_mobile(mobile_text)
-    return ReportRow(
-        task_id=task,
-        mobile_text=mobile_text,
-        mobile=mobile,
-        mask=None if mobile is not None else read_mask(mobile_text),
-        raw_status=raw_status,
-        raw_time=raw_time,
-        occurred_ms=occurred_ms,
-    )
-
-
-def adopt_late(db: Db, effects: Effects, now_ms: int, limit: int) -> Script[None]:
-    """Adopt what came while another process stored whose it is: neither could see the other's rows."""
-    rows = yield from db.rows("orphans.adoptable", since_id=first_id(now_ms - LATE_MS), most=limit)
-    for submission_id, task in sorted({(bytes(row[0]), row[1]) for row in rows}):
-        submission = yield from find_submission(db, submission_id)
-        if submission is not None:
-            yield from adopt_orphans(db, effects, submission, task, now_ms)
+def submission_of_task(db: Db, account: bytes, task: str) -> Script[SubmissionRow | None]:
+    """Which submission of the account goes by this name, ours or the provider's."""
+    return (yield from _find_submissions(db, account, [task])).get(task)
 
 
 def have_come(db: Db, submission: SubmissionRow) -> Script[bool]:

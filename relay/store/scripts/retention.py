@@ -112,11 +112,12 @@ def _raw(db: Db, before_ms: int, now_ms: int, limit: int) -> Script[Retired]:
         "raw.after", after=(yield from marks.find(db, "raw")), before=first_id(before_ms), most=limit
     )
     states += [(bytes(key), state) for key, state in rows]
-    # Not applied yet: never deleted. In quarantine: kept as long as the content, and then found by its own index.
+    # Not applied yet: never deleted. In quarantine: kept as long as the content, and then found by its own index; once
+    # it was applied or dismissed it goes like all others (scripts/quarantine.py has it looked at again).
     yield from marks.leave(
         db, "raw", [(key, now_ms + marks.LOOK_AGAIN_MS) for key, state in states if state == "pending"]
     )
-    applied = [(key,) for key, state in states if state == "applied"]
+    applied = [(key,) for key, state in states if state in ("applied", "dismissed")]
     yield from db.many("raw.delete", applied)
     if rows:
         yield from marks.move(db, "raw", bytes(rows[-1][0]))

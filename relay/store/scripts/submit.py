@@ -10,7 +10,7 @@ from relay.domain.states import PRIORITY, STATUSES, RecipientStatus
 from relay.domain.times import HOUR_MS, instant
 from relay.ports import FinishedSubmission, Swept
 from relay.store.script import Db, Script
-from relay.store.scripts import reports
+from relay.store.scripts import adopt, reports
 from relay.store.scripts.emit import Effects, Move, SubmissionRow, changes, find_submission, move, open_mobiles, settle
 from relay.store.scripts.subscriptions import discard_of_endpoint
 
@@ -125,7 +125,7 @@ def finish(
             )
             # A report under the provider's own taskId may have come before the answer that told us of that id.
             if outcome.task_id is not None and outcome.task_id != task_id(work.id):
-                yield from reports.adopt_orphans(db, effects, row, outcome.task_id, now_ms)
+                yield from adopt.adopt_orphans(db, effects, row, outcome.task_id, now_ms)
         case Refused():
             yield from _refuse(db, effects, row, outcome, now_ms)
         case NotSent():
@@ -304,7 +304,7 @@ def sweep(
             done[kind] += 1
             settled.append(row.message_id)
             yield from _end(db, effects, kind, row, now_ms)
-    yield from reports.adopt_late(db, effects, now_ms, limit)
+    yield from adopt.adopt_late(db, effects, now_ms, limit)
     discards = yield from _discard_deliveries(db, now_ms)
     forgotten = yield from db.run("idempotency.forget", before_ms=forget_keys_before_ms, most=limit)
     return Swept(

@@ -41,7 +41,7 @@ SELECT (SELECT MIN(id) FROM messages), (SELECT MAX(id) FROM messages)
 SELECT state, body, query FROM raw_bodies WHERE id = :id
 
 -- name: raw.empty
-UPDATE raw_bodies SET body = :nothing, query = :nothing WHERE id = :id
+UPDATE raw_bodies SET body = :nothing, query = :nothing, applied = '{}' WHERE id = :id
 
 -- name: recipients.tasks
 SELECT r.submission, s.provider_task_id FROM recipients r JOIN submissions s ON s.id = r.submission

@@ -4,12 +4,12 @@
 SELECT state FROM raw_bodies WHERE id = :id
 
 -- name: raw.insert
-INSERT INTO raw_bodies (id, account, kind, source, content_type, query, body, received_ms, state, why)
-VALUES (:id, :account, :kind, :source, :content_type, :query, :body, :received_ms, :state, :why)
+INSERT INTO raw_bodies (id, account, kind, source, content_type, query, body, received_ms, state, why, applied)
+VALUES (:id, :account, :kind, :source, :content_type, :query, :body, :received_ms, :state, :why, :applied)
 ON CONFLICT (id) DO NOTHING
 
 -- name: raw.take
-UPDATE raw_bodies SET state = :state, why = :why WHERE id = :id AND state = 'pending'
+UPDATE raw_bodies SET state = :state, why = :why, applied = :applied WHERE id = :id AND state = 'pending'
 
 -- name: raw.set_state
 UPDATE raw_bodies SET state = :state, why = :why WHERE id = :id

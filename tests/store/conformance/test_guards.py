@@ -5,6 +5,7 @@ import asyncio
 import msgspec
 import pytest
 
+from relay.domain.audit import AuditFilter
 from relay.domain.errors import AlreadyExists, Withheld
 from relay.domain.ids import SuppressionId, TeamId
 from relay.domain.messages import MessageDraft
@@ -147,7 +148,7 @@ async def test_an_import_adds_what_is_not_there_and_its_repetition_nothing(world
     await world.store.remove_suppression(second.id, entry=entry())
     assert await run(ONE, TWO, THREE, use=use) == Replay(status=202, answer=b"added 2")
     assert await world.store.suppression_of(world.team.id, TWO) is None
-    newest = (await world.store.audit(position=None, limit=5)).data
+    newest = (await world.store.audit(AuditFilter(), position=None, limit=5)).data
     assert {"added": 2} in [found.detail for found in newest]
 
 

@@ -1,4 +1,5 @@
-"""What the platform team administers: changes with a version, leases of extensions per account, opt-outs, the key ring.
+"""What the platform team administers: changes with a version, leases of extensions per account, opt-outs, the key ring;
+an audit that the database keeps.
 
 Additive. The release before leases extensions for all accounts, keeps to the password that it knows, and sees accounts
 and teams that were deleted since, which nobody names any more.
@@ -60,6 +61,9 @@ def upgrade() -> None:
     op.add_column("orphans", sa.Column("resolution", sa.Text(), nullable=True))
     open_ones = sa.text("resolved_ms IS NULL")
     op.create_index("orphans_open", "orphans", ["id"], sqlite_where=open_ones, postgresql_where=open_ones)
+    # Of a body in quarantine: which of its rows were applied, so that none is applied twice.
+    op.add_column("raw_bodies", sa.Column("applied", sa.Text(), nullable=True))
+    _keep_the_audit()
 
 
 def _lease_extensions_per_account() -> None:
@@ -81,3 +85,23 @@ def _lease_extensions_per_account() -> None:
         op.execute("INSERT INTO team_extensions (extension, team) SELECT extension, team FROM team_extensions_before")
         op.drop_table("team_extensions_before")
     op.create_index("team_extensions_of_team", "team_extensions", ["team", "extension"])
+
+
+def _keep_the_audit() -> None:
+    # Entries are added and nothing else, also by a mistake of ours. Who owns the database can take the triggers away.
+    refused = "the audit is append-only"
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute(
+            "CREATE FUNCTION refuse_change_of_audit() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN RAISE EXCEPTION '{refused}'; END $$"
+        )
+        op.execute(
+            "CREATE TRIGGER audit_is_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON audit "
+            "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_audit()"
+        )
+        return
+    for change in ("UPDATE", "DELETE"):
+        op.execute(
+            f"CREATE TRIGGER audit_refuses_{change.lower()} BEFORE {change} ON audit "
+            f"BEGIN SELECT RAISE(ABORT, '{refused}'); END"
+        )
