@@ -7,6 +7,7 @@ import msgspec
 from relay.ports import Clock, Store
 from relay.services.accept import Accept
 from relay.services.admin.accounts import AccountsAdmin
+from relay.services.admin.keyring import KeyRingAdmin
 from relay.services.admin.keys import KeysAdmin
 from relay.services.admin.teams import TeamsAdmin
 from relay.services.authenticate import Authenticate
@@ -33,6 +34,7 @@ class ApiServices:
     accounts_admin: AccountsAdmin
     teams_admin: TeamsAdmin
     keys_admin: KeysAdmin
+    key_ring_admin: KeyRingAdmin
     erase: Erase
     subscribe: Subscribe
     poll: Poll

@@ -9,6 +9,7 @@ from relay.config import Settings
 from relay.ports import Store
 from relay.services.accounts import AccountBook
 from relay.services.admin.accounts import AccountsAdmin
+from relay.services.admin.keyring import KeyRingAdmin
 from relay.services.admin.keys import KeysAdmin
 from relay.services.admin.teams import TeamsAdmin
 from relay.system import SystemClock, SystemEntropy
@@ -22,6 +23,7 @@ class Admin:
     accounts: AccountsAdmin
     teams: TeamsAdmin
     keys: KeysAdmin
+    key_ring: KeyRingAdmin
 
 
 @contextlib.asynccontextmanager
@@ -37,4 +39,5 @@ async def open_admin(settings: Settings) -> AsyncIterator[Admin]:
             accounts=AccountsAdmin(store, accounts, clock, entropy),
             teams=TeamsAdmin(store, accounts, clock, entropy),
             keys=KeysAdmin(store, clock, entropy),
+            key_ring=KeyRingAdmin(store, clock, entropy),
         )

@@ -25,6 +25,7 @@ from relay.ports import Clock, Entropy, Hints, Poster, Provider, Store
 from relay.services.accept import Accept
 from relay.services.accounts import AccountBook
 from relay.services.admin.accounts import AccountsAdmin
+from relay.services.admin.keyring import KeyRingAdmin
 from relay.services.admin.keys import KeysAdmin
 from relay.services.admin.teams import TeamsAdmin
 from relay.services.apply import Apply
@@ -52,6 +53,7 @@ from relay.webhooks import EgressPolicy, WebhookPoster
 from relay.workers.aftermath import Aftermath
 from relay.workers.deliver import DeliverWorker
 from relay.workers.hints import Hearing, Silent
+from relay.workers.keyring import KeyRingWorker
 from relay.workers.membership import MembershipWorker
 from relay.workers.pull import PullWorker
 from relay.workers.retention import Retention
@@ -186,6 +188,10 @@ class Gateway:
             interval_s=settings.retention_interval_s,
             leads=members.leads,
         )
+        key_ring_admin = KeyRingAdmin(store, clock, entropy)
+        self.key_ring = KeyRingWorker(
+            store, key_ring_admin, members, clock, entropy, self.metrics, name=_process_name()
+        )
         self.services = ApiServices(
             authenticate=Authenticate(store, clock),
             rates=TeamRates(clock),
@@ -208,6 +214,7 @@ class Gateway:
             accounts_admin=AccountsAdmin(store, self.accounts, clock, entropy),
             teams_admin=TeamsAdmin(store, self.accounts, clock, entropy),
             keys_admin=KeysAdmin(store, clock, entropy),
+            key_ring_admin=key_ring_admin,
             erase=Erase(store, clock, entropy),
             subscribe=Subscribe(store, egress, clock, entropy, self.deliver.changed),
             poll=poll,
@@ -243,6 +250,8 @@ class Gateway:
         other; and know the accounts."""
         await self.spool.start()
         await self.store.check()
+        # Before the others count on this process, and before it answers anybody.
+        await self.key_ring.start()
         if self._beats is not None:
             await self._beats.start()
         else:
@@ -268,6 +277,8 @@ class Gateway:
             ("spool", self.upkeep.spool),
             ("accounts", self.upkeep.accounts),
             ("gauges", self.upkeep.gauges),
+            ("key_ring", self.key_ring.run),
+            ("reencrypt", self.key_ring.reencrypt),
             ("retention", self.retention.run),
         ):
             self._supervisor.keep(name, loop)
@@ -298,11 +309,16 @@ class Gateway:
         if self._beats is not None:
             # After the drain: until here the others must not take what runs, or our share of a limit.
             await self._beats.stop()
+        await self.key_ring.stop()
         for client in self._clients:
             await client.aclose()
         await self.spool.close()
         await self.store.close()
         log.info("gateway.stopped", submissions_cut=cut[0], deliveries_cut=cut[1], pulls_cut=cut[2])
+
+
+def _process_name() -> str:
+    return f"{platform.node()}:{os.getpid()}"
 
 
 def _membership(
@@ -320,7 +336,7 @@ def _membership(
         store,
         outside.clock,
         outside.entropy,
-        name=f"{platform.node()}:{os.getpid()}",
+        name=_process_name(),
         ttl_s=settings.replica_ttl_s,
         arrival_s=settings.lease_s,
         tell_ahead=tell_ahead,

@@ -10,6 +10,7 @@ from relay.cli.demo import demo
 from relay.cli.dev import dev
 from relay.cli.doctor import doctor
 from relay.cli.erase import erase
+from relay.cli.keyring import keyring
 from relay.cli.keys import keys
 from relay.cli.openapi import openapi
 from relay.cli.sandbox import sandbox
@@ -39,5 +40,5 @@ def relay() -> None:
     """
 
 
-for _command in (serve, migrate, sandbox, keys, erase, openapi, doctor, dev, demo):
+for _command in (serve, migrate, sandbox, keys, keyring, erase, openapi, doctor, dev, demo):
     relay.add_command(_command)

@@ -26,7 +26,7 @@ from relay.domain.provider import (
 )
 from relay.domain.retention import RetentionKind
 from relay.domain.teams import RecipientLimit
-from relay.ports.platform import AccountStore, AuditStore, KeyStore, TeamStore
+from relay.ports.platform import AccountStore, AuditStore, KeyRingStore, KeyStore, RingFile, TeamStore
 from relay.ports.values import (
     AttemptRecord,
     Erased,
@@ -50,6 +50,8 @@ from relay.ports.values import (
     ReceivedBody,
     Replay,
     Retired,
+    SealedBatch,
+    SealedPosition,
     Standing,
     Stored,
     StoredEffects,
@@ -71,6 +73,7 @@ __all__ = [
     "HintTopic",
     "Hints",
     "Idempotency",
+    "KeyRingStore",
     "KeyStore",
     "MaySend",
     "MessageFilter",
@@ -89,6 +92,9 @@ __all__ = [
     "ReceivedBody",
     "Replay",
     "Retired",
+    "RingFile",
+    "SealedBatch",
+    "SealedPosition",
     "Spool",
     "Standing",
     "Store",
@@ -191,7 +197,7 @@ class Straight(Protocol):
         """Whether a delivery to this endpoint can be started by this process at once."""
 
 
-class Store(AccountStore, TeamStore, KeyStore, AuditStore, Protocol):
+class Store(AccountStore, TeamStore, KeyStore, AuditStore, KeyRingStore, Protocol):
     """All that must be remembered. Lists are keyset pages; ``position`` is where the last page ended.
 
     ``team_id`` in a signature means: rows of other teams do not exist.

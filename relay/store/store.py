@@ -41,6 +41,7 @@ from relay.ports import (
 from relay.store import turns
 from relay.store.parts.accounts import AccountsPart
 from relay.store.parts.audit import AuditPart
+from relay.store.parts.keyring import KeyRingPart
 from relay.store.parts.keys import KeysPart
 from relay.store.parts.teams import TeamsPart
 from relay.store.scripts import accept as accepting
@@ -63,7 +64,7 @@ from relay.store.scripts import receive as receiving
 T = TypeVar("T")
 
 
-class ScriptStore(AccountsPart, TeamsPart, KeysPart, AuditPart):
+class ScriptStore(AccountsPart, TeamsPart, KeysPart, AuditPart, KeyRingPart):
     """The store. See ``relay.ports.Store`` for what each method promises."""
 
     async def close(self) -> None:

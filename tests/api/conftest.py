@@ -24,6 +24,7 @@ from relay.ports import Idempotency, NewKey, PendingRaw, Provider
 from relay.services.accept import Accept
 from relay.services.accounts import AccountBook
 from relay.services.admin.accounts import AccountsAdmin
+from relay.services.admin.keyring import KeyRingAdmin
 from relay.services.admin.keys import KeysAdmin
 from relay.services.admin.teams import TeamsAdmin
 from relay.services.apply import Apply
@@ -174,6 +175,7 @@ class Gateway:
             accounts_admin=AccountsAdmin(store, self.accounts, clock, entropy),
             teams_admin=TeamsAdmin(store, self.accounts, clock, entropy),
             keys_admin=KeysAdmin(store, clock, entropy),
+            key_ring_admin=KeyRingAdmin(store, clock, entropy),
             erase=Erase(store, clock, entropy),
             subscribe=Subscribe(store, egress, clock, entropy, lambda _: None),
             poll=Poll(store, clock),
