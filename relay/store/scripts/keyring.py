@@ -100,7 +100,7 @@ def forget(db: Db, key_id: str, entry: AuditEntry | None) -> Script[None]:
 def tell(db: Db, holder: bytes, name: str, key_ids: tuple[str, ...]) -> Script[None]:
     """This process lives, and has these keys. Those of the dead go."""
     now_ms = yield from _now_ms(db)
-    yield from db.put(
+    yield from db.run(
         "ringholders.keep", id=holder, name=name, key_ids=msgspec.json.encode(key_ids).decode(), seen_ms=now_ms
     )
     yield from db.run("ringholders.delete_old", before_ms=now_ms - LIVES_MS)

@@ -28,6 +28,9 @@ _KINDS: Final = {
     "messages": fill.MESSAGE,
     "orphans": fill.ORPHAN,
     "raw": fill.RAW,
+    "reseal": fill.ACCOUNT,
+    "ringholders": fill.ACCOUNT,
+    "sealed": fill.ACCOUNT,
     "submissions": fill.SUBMISSION,
     "teams": fill.TEAM,
 }
@@ -41,6 +44,8 @@ _TEXTS: Final = frozenset(
         "day",
         "extension",
         "key",
+        "key_id",
+        "key_ids",
         "matched_by",
         "mobile_text",
         "name",
@@ -61,7 +66,8 @@ _TEXTS: Final = frozenset(
     }
 )
 _BYTES: Final = frozenset(
-    {"answer", "api_key", "body", "headers_sealed", "password_sealed", "payload", "query", "raw", "secrets_sealed"}
+    {"answer", "api_key", "body", "head", "headers_sealed", "new", "old", "password_sealed", "payload", "query", "raw"}
+    | {"sealed", "secrets_sealed"}
 )
 # Statuses that are codes, and an id that is a count.
 _NUMBERS: Final = frozenset(
