@@ -11,6 +11,7 @@ from relay.domain.keyring import KeyHolder
 from relay.ports import RingFile, Store
 from relay.services.admin.keyring import KeyRingAdmin, Progress, stale_values
 
+_COPIES: Final = "where a machine has its own copy of the key ring, bring the new one there"
 _PASSES: Final = 5
 """The second finds nothing, unless something was sealed with the old key while the first one ran."""
 
@@ -83,7 +84,7 @@ class Rotation:
         """Every running gateway has it."""
         await self._wait(
             lambda holder: key_id in holder.key_ids,
-            f"have not got the key {key_id}: where a machine has its own copy of the key ring, bring the new one there",
+            f"have not got the key {key_id}: {_COPIES}, and run this command again",
         )
 
     async def activate(self, key_id: str) -> None:
@@ -97,7 +98,7 @@ class Rotation:
         """It seals everywhere, and nothing is sealed by another one."""
         await self._wait(
             lambda holder: holder.active == key_id,
-            f"do not seal with {key_id} yet: where a machine has its own copy of the key ring, bring the new one there",
+            f"do not seal with {key_id} yet: {_COPIES}, and run `relay keyring reencrypt`",
         )
         resealed = unreadable = 0
         for _ in range(_PASSES):
@@ -120,8 +121,9 @@ class Rotation:
         await self._admin.forget(key_id, None)
 
     async def _is_unfinished(self) -> bool:
-        active = (await self._store.key_ring()).active
-        return stale_values(await self._admin.count(), active) > 0
+        standing = await self._store.key_ring()
+        lag = any(holder.active != standing.active for holder in standing.holders)
+        return lag or stale_values(await self._admin.count(), standing.active) > 0
 
     async def _wait(self, does: Callable[[KeyHolder], bool], wrong: str) -> None:
         late = await self._admin.wait_for_gateways(
@@ -130,4 +132,4 @@ class Rotation:
             watch=lambda names: self._tell(f"Waits for {', '.join(names)}.") if names else None,
         )
         if late:
-            raise InUse(f"These gateways {wrong}, and run this command again: {', '.join(late)}.")
+            raise InUse(f"These gateways {wrong}: {', '.join(late)}.")
