@@ -80,7 +80,11 @@ def rotate(wait_s: float, as_json: bool) -> None:
         async with _opened(settings) as (admin, source):
             if source.path is None:
                 pending = (await admin.store.key_ring()).pending
-                await (_print_added(source) if pending is None else _print_activated(admin, source, pending))
+                if pending is None:
+                    _print_added(source)
+                else:
+                    await _rotation(admin, source, wait_s).hand_out(pending)
+                    _print_activated(source, pending)
                 return
             done = await _rotation(admin, source, wait_s).run()
         if as_json:
@@ -103,7 +107,7 @@ def add(as_text: bool, as_json: bool) -> None:
     async def work(settings: "Settings") -> None:
         async with _opened(settings) as (admin, source):
             if as_text or source.path is None:
-                await _print_added(source)
+                _print_added(source)
                 return
             key_id = await _rotation(admin, source, 0.0).add()
         if as_json:
@@ -128,7 +132,7 @@ def activate(key_id: str, wait_s: float, as_text: bool) -> None:
             await rotation.check_known(key_id)
             await rotation.hand_out(key_id)
             if as_text or source.path is None:
-                await _print_activated(admin, source, key_id)
+                _print_activated(source, key_id)
             else:
                 await rotation.activate(key_id)
 
@@ -230,7 +234,7 @@ def _rotation(admin: "Admin", source: "RingSource", wait_s: float) -> "Rotation"
     )
 
 
-async def _print_added(source: "RingSource") -> None:
+def _print_added(source: "RingSource") -> None:
     from relay.store.ring_files import adding
 
     made: list[str] = []
@@ -246,7 +250,7 @@ async def _print_added(source: "RingSource") -> None:
     )
 
 
-async def _print_activated(admin: "Admin", source: "RingSource", key_id: str) -> None:
+def _print_activated(source: "RingSource", key_id: str) -> None:
     from relay.store.ring_files import activating
 
     _print_ring(source, lambda text: activating(text, key_id))
