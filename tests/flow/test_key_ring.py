@@ -13,7 +13,8 @@ import pytest
 from relay.app import open_gateway
 from relay.config import load
 from relay.domain.errors import KeyRingError
-from relay.store.sealing import head_of
+from relay.store.sealing import head_of, read_keys, write_key
+from tests.flow.clocks import MovableClock
 from tests.flow.conftest import Log, OpenWorld
 from tests.flow.world import World, reopened, until, until_shown
 
@@ -143,6 +144,29 @@ async def test_a_wrong_file_is_warned_about_and_the_gateway_goes_on(worlds: Open
         (world.directory / "keyring").write_text(good)
         await until_shown(lambda: world.metric("relay_keyring_refused"), lambda value: value == 0)
         await world.send("13800130001", key="meanwhile")
+
+
+async def test_a_ring_that_is_changed_by_hand_is_followed_and_everything_sealed_anew(worlds: OpenWorld) -> None:
+    clock = MovableClock()
+    async with worlds(clock=clock) as world:
+        await world.add_endpoint("/hook")
+        await world.send("13800130001", key="before")
+        path = world.directory / "keyring"
+        (old, _) = read_keys(path.read_text())[0]
+        path.write_text(f"{write_key('k2', bytes(range(32)))}\n{path.read_text()}")
+
+        async def sealed_by_old() -> int:
+            clock.move(6)
+            return sealed_by(world, old)
+
+        await until_shown(sealed_by_old, lambda number: number == 0)
+        assert sealed_by(world, "k2") == 3
+        assert await world.metric("relay_keyring_stale_values") == 0
+        told = (await world.admin.get("/v1/admin/audit")).json()["data"]
+        assert [(one["actor"], one["action"]) for one in told if one["action"].startswith("keyring.")][::-1] == [
+            ("system", "keyring.rotated"),
+            ("system", "keyring.reencrypted"),
+        ]
 
 
 async def test_a_key_ring_in_the_environment_is_printed_and_never_changed(worlds: OpenWorld) -> None:

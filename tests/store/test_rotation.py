@@ -1,6 +1,5 @@
 """Rotating the key ring: killed at any instant, under load, with a file that goes wrong."""
 
-import asyncio
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -170,44 +169,6 @@ async def removable(store: ScriptStore, key_id: str) -> bool:
     except InUse:
         return False
     return True
-
-
-async def test_gateways_that_seal_all_the_time_notice_nothing_of_a_rotation(installation: Installation) -> None:
-    gateways = [await installation.process() for _ in range(2)]
-    uses, running = await filled(gateways[0]), True
-
-    async def follow(number: int) -> None:
-        while running:
-            await gateways[number].follow_key_ring()
-            await gateways[number].tell_key_ring(b"gateway%d" % number, f"gateway {number}")
-            await asyncio.sleep(0.01)
-
-    async def seal(number: int) -> None:
-        for turn in itertools.count():
-            if not running:
-                return
-            use = idempotency("admin", f"of {number} in turn {turn}", answer=b"%d" % turn)
-            await gateways[number].add_audit(entry(), use)
-            uses.append(use)
-            seen = uses[-1 - (turn * 7) % len(uses)]
-            replay = await gateways[1 - number].find_replay(seen.scope, seen.key, seen.fingerprint)
-            assert replay == Replay(status=seen.status, answer=seen.answer)
-
-    tasks = [asyncio.create_task(work(number)) for number in (0, 1) for work in (follow, seal)]
-    await asyncio.sleep(0)
-    rotation = installation.rotation(await installation.process(), wait_s=10)
-    done = await rotation.run()
-    await rotation.remove("k1")
-    await asyncio.sleep(0.05)
-    running = False
-    await asyncio.gather(*tasks)
-    assert len(uses) > 10
-    assert done.removable == ["k1"]
-    assert done.unreadable == 0
-    assert installation.keys() == [done.active]
-    assert all(gateway._ring.key_ids == (done.active,) for gateway in gateways)
-    last = await installation.process()
-    await assert_opens(last, uses)
 
 
 async def test_nothing_is_activated_before_every_gateway_has_the_key(installation: Installation) -> None:

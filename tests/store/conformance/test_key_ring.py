@@ -1,15 +1,25 @@
 """Marks of keys, who has which, and sealing anew what an older key sealed."""
 
+import asyncio
+import contextlib
+import itertools
+from pathlib import Path
 from typing import Final
 
 import msgspec
 import pytest
 
+from relay.domain.audit import COMMAND
 from relay.domain.errors import KeyRingError
 from relay.domain.keyring import KeyRingStanding
 from relay.ports import Idempotency, Replay, SealedBatch, SealedPosition, Store
+from relay.services.admin.keyring import KeyRingAdmin
+from relay.services.admin.rotation import Rotation
+from relay.store.live_ring import LiveRing
+from relay.store.ring_files import EditedRing, RingSource
 from relay.store.sealed import KEPT, SEALED, answer_place, fallback_place
-from relay.store.sealing import KeyRing
+from relay.store.sealing import KeyRing, write_key
+from relay.system import SystemClock, SystemEntropy
 from tests.store import builders
 from tests.store.builders import PASSWORD_MD5, entry, idempotency
 from tests.store.conformance.engines import RING, Database, SqliteDatabase
@@ -203,3 +213,64 @@ async def test_a_mark_goes_once_and_is_told(store: Store) -> None:
         await store.forget_key("k1", entry())
     assert (await store.key_ring()).marks == ()
     assert len((await store.audit(position=None, limit=10)).data) == 1
+
+
+async def test_replicas_that_seal_all_the_time_notice_nothing_of_a_rotation(database: Database, tmp_path: Path) -> None:
+    (tmp_path / "keyring").touch(mode=0o600)
+    (tmp_path / "keyring").write_text(write_key("k1", OLD))
+    source = RingSource(value=None, file=None, data_dir=tmp_path, create=False)
+    async with contextlib.AsyncExitStack() as opened:
+        stores = [await opened.enter_async_context(database.open(ring=LiveRing(source))) for _ in range(3)]
+        for store in stores:
+            await store.admit_key_ring()
+        uses, running = await filled(stores[0]), True
+
+        async def follow(number: int) -> None:
+            while running:
+                await stores[number].follow_key_ring()
+                await stores[number].tell_key_ring(b"replica%d" % number, f"replica {number}")
+                await asyncio.sleep(0.02)
+
+        async def seal(number: int) -> None:
+            for turn in itertools.count():
+                if not running:
+                    return
+                use = idempotency("admin", f"of {number} in turn {turn}", answer=b"%d" % turn)
+                await stores[number].add_audit(entry(), use)
+                uses.append(use)
+                await assert_replayed(stores[1 - number], uses[turn * 7 % len(uses)])
+                await asyncio.sleep(0)
+
+        tasks = [asyncio.create_task(work(number)) for number in (0, 1) for work in (follow, seal)]
+        rotation = Rotation(
+            stores[2],
+            admin_of(stores[2]),
+            EditedRing(source),
+            COMMAND,
+            wait_s=10,
+            tell=lambda _: None,
+            watch=lambda _: None,
+        )
+        done = await rotation.run()
+        await rotation.remove("k1")
+        running = False
+        await asyncio.gather(*tasks)
+        assert (done.removable, done.unreadable) == (["k1"], 0)
+    ring = KeyRing.parse(source.read())
+    assert ring.key_ids == (done.active,)
+    async with database.open(ring=ring) as store:
+        await store.admit_key_ring()
+        assert len(await store.accounts()) == 1
+        for use in uses:
+            await assert_replayed(store, use)
+        assert (await admin_of(store).count()).keys() == {"accounts", "endpoints", "idempotency"}
+        assert (await admin_of(store).view()).stale_values == 0
+
+
+def admin_of(store: Store) -> KeyRingAdmin:
+    return KeyRingAdmin(store, SystemClock(), SystemEntropy())
+
+
+async def assert_replayed(store: Store, use: Idempotency) -> None:
+    replay = await store.find_replay(use.scope, use.key, use.fingerprint)
+    assert replay == Replay(status=use.status, answer=use.answer)
