@@ -78,15 +78,16 @@ def rotate(wait_s: float, as_json: bool) -> None:
 
     async def work(settings: "Settings") -> None:
         async with _opened(settings) as (admin, source):
-            if source.path is None:
-                pending = (await admin.store.key_ring()).pending
-                if pending is None:
-                    _print_added(source)
-                else:
-                    await _rotation(admin, source, wait_s).hand_out(pending)
-                    _print_activated(source, pending)
+            rotation = _rotation(admin, source, wait_s)
+            standing = await admin.store.key_ring()
+            if source.path is None and standing.pending is not None:
+                await rotation.hand_out(standing.pending)
+                _print_activated(source, standing.pending, as_json=as_json)
                 return
-            done = await _rotation(admin, source, wait_s).run()
+            if source.path is None and not await rotation.is_unfinished():
+                _print_added(source, as_json=as_json)
+                return
+            done = await (rotation.run() if source.path else rotation.finish(standing.active))
         if as_json:
             output.json_line(done)
             return
@@ -107,7 +108,7 @@ def add(as_text: bool, as_json: bool) -> None:
     async def work(settings: "Settings") -> None:
         async with _opened(settings) as (admin, source):
             if as_text or source.path is None:
-                _print_added(source)
+                _print_added(source, as_json=as_json)
                 return
             key_id = await _rotation(admin, source, 0.0).add()
         if as_json:
@@ -177,15 +178,21 @@ def remove(key_id: str, yes: bool, as_text: bool) -> None:
         click.confirm(f"Remove the key {key_id}? Backups that it sealed need it.", abort=True, err=True)
 
     async def work(settings: "Settings") -> None:
+        from relay.domain.audit import COMMAND
         from relay.store.ring_files import removing
 
         async with _opened(settings) as (admin, source):
-            if as_text or source.path is None:
+            if key_id not in (await admin.store.key_ring()).key_ids:
+                await admin.key_ring.check_unused(key_id)
+                await admin.key_ring.forget(key_id, COMMAND)
+            elif as_text or source.path is None:
                 await admin.key_ring.check_unused(key_id)
                 _print_ring(source, lambda text: removing(text, key_id))
-                _advise(source, "Bring it to every gateway.", f"Then the key {key_id} is gone.")
+                again = f"Then: relay keyring remove {key_id}, once more, and the database forgets it, too"
+                _advise(source, f"This is without {key_id}. Bring it to every gateway.", again)
                 return
-            await _rotation(admin, source, 0.0).remove(key_id)
+            else:
+                await _rotation(admin, source, 0.0).remove(key_id)
         click.echo(f"The key {key_id} is gone.")
 
     running.run(work(_settings()))
@@ -234,7 +241,7 @@ def _rotation(admin: "Admin", source: "RingSource", wait_s: float) -> "Rotation"
     )
 
 
-def _print_added(source: "RingSource") -> None:
+def _print_added(source: "RingSource", *, as_json: bool) -> None:
     from relay.store.ring_files import adding
 
     made: list[str] = []
@@ -244,25 +251,30 @@ def _print_added(source: "RingSource") -> None:
         made.append(key_id)
         return new
 
-    _print_ring(source, change)
+    _print_ring(source, change, as_json=as_json)
     _advise(
         source, f"This has a new key, {made[0]}. Bring it to every gateway.", f"Then: relay keyring activate {made[0]}"
     )
 
 
-def _print_activated(source: "RingSource", key_id: str) -> None:
+def _print_activated(source: "RingSource", key_id: str, *, as_json: bool = False) -> None:
     from relay.store.ring_files import activating
 
-    _print_ring(source, lambda text: activating(text, key_id))
+    _print_ring(source, lambda text: activating(text, key_id), as_json=as_json)
     _advise(source, f"Here {key_id} seals. Bring it to every gateway.", "Then: relay keyring reencrypt")
 
 
-def _print_ring(source: "RingSource", change: Callable[[str], str]) -> None:
+def _print_ring(source: "RingSource", change: Callable[[str], str], *, as_json: bool = False) -> None:
     new = change(source.read())
     if source.path is None:
         lines = [line for line in new.splitlines() if line and not line.startswith("#")]
         new = ",".join(lines) + "\n"
-    click.echo(new, nl=False)
+    if as_json:
+        from relay.cli import output
+
+        output.json_line({"key_ring": new.strip()})
+    else:
+        click.echo(new, nl=False)
 
 
 def _advise(source: "RingSource", what: str, then: str) -> None:

@@ -76,7 +76,10 @@ class RingSource:
                 new = change(_read_file(path, self._allows))
                 _replace(path, new)
         except OSError as exc:
-            raise KeyRingError(f"the key ring at {path} cannot be changed here: {exc.strerror}") from exc
+            raise KeyRingError(
+                f"the key ring at {path} cannot be changed here ({exc.strerror}): `relay keyring` with --print writes "
+                "down what it is to become"
+            ) from exc
         return new
 
 

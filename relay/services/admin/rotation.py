@@ -53,7 +53,7 @@ class Rotation:
         be written."""
         await self._admin.note_active(self._actor)
         standing = await self._store.key_ring()
-        if standing.pending is None and await self._is_unfinished():
+        if standing.pending is None and await self.is_unfinished():
             self._tell(f"Goes on with the rotation to {standing.active}, which was broken off.")
             done = await self.finish(standing.active)
             # What does not open was not left by a rotation, and is no reason to never rotate again.
@@ -63,6 +63,12 @@ class Rotation:
         await self.hand_out(key_id)
         await self.activate(key_id)
         return await self.finish(key_id)
+
+    async def is_unfinished(self) -> bool:
+        """Whether a rotation was broken off: something, or somebody, still seals with another key than this one."""
+        standing = await self._store.key_ring()
+        lag = any(holder.active != standing.active for holder in standing.holders)
+        return lag or stale_values(await self._admin.count(), standing.active) > 0
 
     async def add(self) -> str:
         """A key that seals nothing yet: the one that was added and never activated, or else a new one."""
@@ -119,11 +125,6 @@ class Rotation:
         self._file.remove(key_id)
         await self._store.follow_key_ring()
         await self._admin.forget(key_id, None)
-
-    async def _is_unfinished(self) -> bool:
-        standing = await self._store.key_ring()
-        lag = any(holder.active != standing.active for holder in standing.holders)
-        return lag or stale_values(await self._admin.count(), standing.active) > 0
 
     async def _wait(self, does: Callable[[KeyHolder], bool], wrong: str) -> None:
         late = await self._admin.wait_for_gateways(
