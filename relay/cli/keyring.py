@@ -209,8 +209,11 @@ def _settings() -> "Settings":
 @asynccontextmanager
 async def _opened(settings: "Settings") -> "AsyncIterator[tuple[Admin, RingSource]]":
     from relay import app
+    from relay.domain.audit import COMMAND
 
     async with app.open_admin(settings) as admin:
+        # Without a gateway a command is the first to see that somebody has changed the ring by hand.
+        await admin.key_ring.note_active(COMMAND)
         yield admin, app.ring_source(settings)
 
 
