@@ -83,8 +83,9 @@ class KeyRingAdmin:
         standing = await self._store.key_ring()
         if all(mark.key_id != standing.active or mark.activated_ms is not None for mark in standing.marks):
             return False
-        before = max((m for m in standing.marks if m.activated_ms is not None), key=lambda m: m.activated_ms or 0)
-        detail = {"before": before.key_id, "after": standing.active}
+        earlier = [mark for mark in standing.marks if mark.activated_ms is not None]
+        before = max(earlier, key=lambda mark: mark.activated_ms or 0, default=None)
+        detail = {"before": None if before is None else before.key_id, "after": standing.active}
         entry = self._auditor.entry(actor, "keyring.rotated", standing.active, detail)
         return await self._store.activate_key(standing.active, entry)
 
