@@ -19,9 +19,8 @@ from tests.flow.conftest import Log, OpenWorld
 from tests.flow.world import World, reopened, until, until_shown
 
 
-async def command(world: World, *words: str, **settings: str) -> tuple[int, str, str]:
+async def command(world: World, *words: str) -> tuple[int, str, str]:
     """Exit code, standard output and error of ``relay keyring``, beside the gateway."""
-    own = {f"RELAY_{name.upper()}": value for name, value in settings.items()}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -31,7 +30,7 @@ async def command(world: World, *words: str, **settings: str) -> tuple[int, str,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "RELAY_ENV": "development", "RELAY_DATA_DIR": str(world.directory), **own},
+        env={**os.environ, "RELAY_ENV": "development", "RELAY_DATA_DIR": str(world.directory)},
     )
     out, err = await process.communicate()
     return process.returncode or 0, out.decode(), err.decode()
@@ -63,7 +62,7 @@ async def test_a_rotation_under_load_loses_and_doubles_nothing(worlds: OpenWorld
                 answers[key] = (body, answer.content)
                 own = [item for item in answers.items() if item[0].startswith(f"key-{number}-")]
                 await replayed(world, *own[turn * 5 % len(own)])
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.1)
 
         async def replayed(asked: World, key: str, sent: tuple[dict[str, Any], bytes]) -> None:
             again = await asked.api.post("/v1/messages", json=sent[0], headers={"idempotency-key": key})
@@ -167,13 +166,3 @@ async def test_a_ring_that_is_changed_by_hand_is_followed_and_everything_sealed_
             ("system", "keyring.rotated"),
             ("system", "keyring.reencrypted"),
         ]
-
-
-async def test_a_key_ring_in_the_environment_is_printed_and_never_changed(worlds: OpenWorld) -> None:
-    async with worlds() as world:
-        (line,) = (world.directory / "keyring").read_text().splitlines()[1:]
-        code, out, err = await command(world, "rotate", keyring=line)
-        assert code == 0
-        assert out.startswith(line + ",k")
-        assert "restart every gateway with this value" in err
-        assert (world.directory / "keyring").read_text().count(line) == 1
