@@ -24,6 +24,8 @@ from relay.domain.suppressions import plain_word
 PREFIX: Final = "RELAY_"
 _FILE: Final = "_FILE"
 _MOST_LETTERS: Final = 20
+_NAMES_FILES: Final = frozenset({"keyring", "keyring_file"})
+"""The file of the key ring is not read here: it is read again whenever it changes."""
 
 _CIDRS: Final = "CIDRs such as 10.20.0.0/16, separated by commas, or empty"
 _SUFFIXES: Final = "suffixes such as .corp.example, separated by commas, or empty"
@@ -31,6 +33,7 @@ _WORDS: Final = "words of 1 to 20 letters or digits, separated by commas; a comm
 _DATABASE: Final = "sqlite:///path or postgresql://user:password@host/name, or empty"
 _ANY_PORT: Final = "0 takes any free one, which the log then names"
 _KEYRING: Final = "lines of a key ring, or empty"
+_KEYRING_FILE: Final = "file with the lines of a key ring, or empty"
 _ADDRESS: Final = "IPv4 or IPv6 address, or host name"
 
 # `extra`: `unit` for every setting; `range` where the type does not say it; `note` behind the range; `secret` hides it.
@@ -61,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database_writers: Annotated[int, _within("connections", 1, 16)]
     database_readers: Annotated[int, _within("connections", 1, 64)]
     keyring: Annotated[str, _is("text", _KEYRING, note="secret", secret=True)]
+    keyring_file: Annotated[str, _is("path", _KEYRING_FILE)]
     drain_s: Annotated[float, _within("seconds", 0, 600)]
     drain_announce_s: Annotated[float, _within("seconds", 0, 60)]
     reader_threads: Annotated[int, _within("threads", 1, 64)]
@@ -197,7 +201,7 @@ def _defaults() -> dict[str, object]:
 
 def _unknown(environ: Mapping[str, str], fields: Mapping[str, _Field]) -> list[str]:
     known = [field.variable for field in fields.values()]
-    allowed = {*known, *(variable + _FILE for variable in known)}
+    allowed = {*known, *(field.variable + _FILE for field in fields.values() if field.name not in _NAMES_FILES)}
     return [_unknown_text(name, known) for name in sorted(environ) if name.startswith(PREFIX) and name not in allowed]
 
 
@@ -214,7 +218,8 @@ def _unknown_text(name: str, known: list[str]) -> str:
 
 def _given(field: _Field, environ: Mapping[str, str]) -> str | None:
     """The text that the environment gives this setting, None when it gives none."""
-    direct, path = environ.get(field.variable, ""), environ.get(field.variable + _FILE, "")
+    named = "" if field.name in _NAMES_FILES else environ.get(field.variable + _FILE, "")
+    direct, path = environ.get(field.variable, ""), named
     if direct and path:
         raise ConfigError(f"{field.variable} and {field.variable}{_FILE} are both set: keep one")
     if not path:

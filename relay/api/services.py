@@ -8,6 +8,7 @@ from relay.ports import Clock, Store
 from relay.services.accept import Accept
 from relay.services.admin.accounts import AccountsAdmin
 from relay.services.admin.extensions import ExtensionsAdmin
+from relay.services.admin.keyring import KeyRingAdmin
 from relay.services.admin.keys import KeysAdmin
 from relay.services.admin.orphans import OrphansAdmin
 from relay.services.admin.quarantine import QuarantineAdmin
@@ -42,6 +43,7 @@ class ApiServices:
     suppressions_admin: SuppressionsAdmin
     orphans_admin: OrphansAdmin
     quarantine_admin: QuarantineAdmin
+    key_ring_admin: KeyRingAdmin
     erase: Erase
     subscribe: Subscribe
     poll: Poll

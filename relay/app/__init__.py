@@ -13,18 +13,18 @@ from relay.app.admin import Admin, open_admin
 from relay.app.embedded import sandbox_account
 from relay.app.gateway import Gateway, Outside, open_gateway, system
 from relay.app.serving import Running, serve
-from relay.app.stores import load_key_ring, migrate, open_store, sqlite_path
+from relay.app.stores import migrate, open_store, ring_source, sqlite_path
 
 __all__ = [
     "Admin",
     "Gateway",
     "Outside",
     "Running",
-    "load_key_ring",
     "migrate",
     "open_admin",
     "open_gateway",
     "open_store",
+    "ring_source",
     "sandbox_account",
     "serve",
     "sqlite_path",

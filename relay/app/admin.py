@@ -17,6 +17,7 @@ from relay.ports import Store, StoredEffects
 from relay.services.accounts import AccountBook
 from relay.services.admin.accounts import AccountsAdmin
 from relay.services.admin.extensions import ExtensionsAdmin
+from relay.services.admin.keyring import KeyRingAdmin
 from relay.services.admin.keys import KeysAdmin
 from relay.services.admin.orphans import OrphansAdmin
 from relay.services.admin.quarantine import QuarantineAdmin
@@ -38,6 +39,7 @@ class Admin:
     suppressions: SuppressionsAdmin
     orphans: OrphansAdmin
     quarantine: QuarantineAdmin
+    key_ring: KeyRingAdmin
 
 
 @contextlib.asynccontextmanager
@@ -63,6 +65,7 @@ async def open_admin(settings: Settings) -> AsyncIterator[Admin]:
             quarantine=QuarantineAdmin(
                 store, provider, _left_to_the_gateway, clock, entropy, OptOutWords(settings.opt_out_keywords)
             ),
+            key_ring=KeyRingAdmin(store, clock, entropy),
         )
 
 

@@ -28,6 +28,7 @@ from relay.services.accept import Accept
 from relay.services.accounts import AccountBook
 from relay.services.admin.accounts import AccountsAdmin
 from relay.services.admin.extensions import ExtensionsAdmin
+from relay.services.admin.keyring import KeyRingAdmin
 from relay.services.admin.keys import KeysAdmin
 from relay.services.admin.orphans import OrphansAdmin
 from relay.services.admin.quarantine import QuarantineAdmin
@@ -62,6 +63,7 @@ from relay.workers.breakers import BreakerWatch
 from relay.workers.deliver import DeliverWorker
 from relay.workers.hints import Hearing, Silent
 from relay.workers.key_uses import KeyUses
+from relay.workers.keyring import KeyRingWorker
 from relay.workers.leaving import Leaving
 from relay.workers.membership import MembershipWorker
 from relay.workers.pull import PullWorker
@@ -203,6 +205,10 @@ class Gateway:
         )
         authenticate = Authenticate(store, clock)
         self.key_uses = KeyUses(authenticate, clock)
+        key_ring_admin = KeyRingAdmin(store, clock, entropy)
+        self.key_ring = KeyRingWorker(
+            store, key_ring_admin, members, clock, entropy, self.metrics, name=_process_name()
+        )
         self.services = ApiServices(
             authenticate=authenticate,
             rates=TeamRates(clock, members),
@@ -236,6 +242,7 @@ class Gateway:
             suppressions_admin=SuppressionsAdmin(store, clock, entropy),
             orphans_admin=OrphansAdmin(store, aftermath, clock, entropy, opt_out_words),
             quarantine_admin=QuarantineAdmin(store, provider, aftermath, clock, entropy, opt_out_words),
+            key_ring_admin=key_ring_admin,
             erase=Erase(store, clock, entropy),
             subscribe=Subscribe(store, egress, clock, entropy, self.deliver.changed),
             poll=poll,
@@ -272,6 +279,8 @@ class Gateway:
         other; and know the accounts."""
         await self.spool.start()
         await self.store.check()
+        # Before the others count on this process, and before it answers anybody.
+        await self.key_ring.start()
         if self._beats is not None:
             await self._beats.start()
         else:
@@ -297,6 +306,8 @@ class Gateway:
             ("spool", self.upkeep.spool),
             ("accounts", self.upkeep.accounts),
             ("gauges", self.upkeep.gauges),
+            ("key_ring", self.key_ring.run),
+            ("reencrypt", self.key_ring.reencrypt),
             ("retention", self.retention.run),
             ("key_uses", self.key_uses.run),
         ):
@@ -328,6 +339,7 @@ class Gateway:
         if self._beats is not None:
             # After the drain: until here the others must not take what runs, or our share of a limit.
             await self._beats.stop()
+        await self.key_ring.stop()
         for client in self._clients:
             await client.aclose()
         await self.spool.close()
@@ -335,6 +347,10 @@ class Gateway:
             await self.services.authenticate.note_uses()
         await self.store.close()
         log.info("gateway.stopped", submissions_cut=cut[0], deliveries_cut=cut[1], pulls_cut=cut[2])
+
+
+def _process_name() -> str:
+    return f"{platform.node()}:{os.getpid()}"
 
 
 def _membership(
@@ -352,7 +368,7 @@ def _membership(
         store,
         outside.clock,
         outside.entropy,
-        name=f"{platform.node()}:{os.getpid()}",
+        name=_process_name(),
         ttl_s=settings.replica_ttl_s,
         arrival_s=settings.lease_s,
         tell_ahead=tell_ahead,

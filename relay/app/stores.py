@@ -9,13 +9,14 @@ from typing import Final
 from relay.config import Settings
 from relay.domain.errors import StoreInUse, StoreUnavailable
 from relay.ports import Clock, Entropy, Store, Straight
+from relay.store.live_ring import LiveRing
 from relay.store.migrate import migrate_sqlite, run_migrate_postgres
 from relay.store.postgres import PostgresDriver
 from relay.store.postgres.connections import Connections
 from relay.store.postgres.hints import PostgresHints
 from relay.store.queries import Queries
+from relay.store.ring_files import RingSource
 from relay.store.script import Db
-from relay.store.sealing import KeyRing
 from relay.store.sqlite import FileLock, SqliteDriver
 from relay.store.store import ScriptStore
 from relay.system import SystemEntropy
@@ -58,14 +59,19 @@ def migrate(settings: Settings) -> str:
         lock.release()
 
 
-def load_key_ring(settings: Settings) -> KeyRing:
-    """The key ring of this installation; made in development. Raises KeyRingError."""
-    return KeyRing.load(
+def ring_source(settings: Settings) -> RingSource:
+    """Where the key ring of this installation lies; in development it is made there. Raises KeyRingError."""
+    return RingSource(
         value=settings.keyring or None,
-        file=None,
+        file=Path(settings.keyring_file) if settings.keyring_file else None,
         data_dir=Path(settings.data_dir),
         create=settings.env == "development",
     )
+
+
+def load_key_ring(settings: Settings) -> LiveRing:
+    """The key ring of this installation, which follows its file. Raises KeyRingError."""
+    return LiveRing(ring_source(settings))
 
 
 def make_store(settings: Settings, entropy: Entropy, straight: Straight | None) -> ScriptStore:
@@ -121,6 +127,7 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
         store = make_store(settings, SystemEntropy(), None)
         try:
             await store.check()
+            await store.admit_key_ring()
             yield store
         finally:
             await store.close()

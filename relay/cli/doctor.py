@@ -19,6 +19,7 @@ from relay.domain.errors import ConfigError, KeyRingError, SchemaMissing, StoreE
 if TYPE_CHECKING:  # nothing reads these at run time, and importing them takes longer than --help
     from relay.config import Settings
     from relay.domain.accounts import Account
+    from relay.domain.keyring import KeyRingView
 
 Verdict = Literal["ok", "warn", "fail"]
 
@@ -108,7 +109,8 @@ def _fsync_ms(directory: Path) -> float:
 
 
 def _check_key_ring_file(path: Path) -> Iterator[Finding]:
-    """Who else may read the key ring in the data directory; nothing when there is none."""
+    """Who else may read the key ring in the data directory; nothing when there is none. One that is named elsewhere is
+    looked at when it is read: its group may read it."""
     try:
         mode = path.stat().st_mode & 0o777
     except OSError:
@@ -120,15 +122,41 @@ def _check_key_ring_file(path: Path) -> Iterator[Finding]:
 
 async def _check_store(settings: "Settings") -> AsyncIterator[Finding]:
     from relay import app
+    from relay.services.admin.keyring import KeyRingAdmin
+    from relay.system import SystemClock, SystemEntropy
 
     try:
         async with app.open_store(settings) as store:
             await store.check()
             yield Finding(check="database", verdict="ok", found="reachable, migrated, and the key ring opens it")
+            for finding in check_key_ring(await KeyRingAdmin(store, SystemClock(), SystemEntropy()).view()):
+                yield finding
             for account in await store.accounts():
                 yield await _check_account(account)
     except (StoreError, KeyRingError) as error:
         yield _store_finding(error)
+
+
+def check_key_ring(ring: "KeyRingView") -> Iterator[Finding]:
+    """Whether one key seals everything, everywhere, and what is left of others."""
+    left: list[tuple[str, str]] = []
+    if ring.stale_values:
+        left.append((f"{ring.stale_values} values are sealed by older keys", "relay keyring reencrypt"))
+    for gateway in ring.gateways:
+        if gateway.active != ring.active:
+            advice = "bring it the key ring that is here; one with RELAY_KEYRING is to be restarted"
+            left.append((f"gateway {gateway.name} seals with {gateway.active}, not {ring.active}", advice))
+    for key in ring.keys:
+        if key.active or key.values:
+            continue
+        if key.activated_at is None:
+            left.append((f"the key {key.id} was added, and does not seal yet", "relay keyring rotate"))
+        else:
+            left.append((f"nothing needs the key {key.id} any more", f"relay keyring remove {key.id}"))
+    for found, advice in left:
+        yield Finding(check="key ring", verdict="warn", found=found, advice=advice)
+    if not left:
+        yield Finding(check="key ring", verdict="ok", found=f"the key {ring.active} seals everything")
 
 
 def _store_finding(error: StoreError | KeyRingError) -> Finding:

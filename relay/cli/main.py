@@ -12,6 +12,7 @@ from relay.cli.dev import dev
 from relay.cli.doctor import doctor
 from relay.cli.erase import erase
 from relay.cli.extensions import extensions
+from relay.cli.keyring import keyring
 from relay.cli.keys import keys
 from relay.cli.openapi import openapi
 from relay.cli.orphans import orphans
@@ -52,6 +53,7 @@ for _command in (
     teams,
     extensions,
     keys,
+    keyring,
     suppressions,
     orphans,
     quarantine,

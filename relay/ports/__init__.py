@@ -26,6 +26,7 @@ from relay.domain.provider import (
 )
 from relay.domain.retention import RetentionKind
 from relay.domain.teams import RecipientLimit
+from relay.ports.keyring import KeyRingStore, RingFile
 from relay.ports.orphans import OrphanStore
 from relay.ports.platform import (
     AccountStore,
@@ -60,6 +61,8 @@ from relay.ports.values import (
     ReceivedBody,
     Replay,
     Retired,
+    SealedBatch,
+    SealedPosition,
     SetAside,
     Standing,
     Stored,
@@ -86,6 +89,7 @@ __all__ = [
     "HintTopic",
     "Hints",
     "Idempotency",
+    "KeyRingStore",
     "KeyStore",
     "MaySend",
     "MessageFilter",
@@ -105,7 +109,10 @@ __all__ = [
     "ReceivedBody",
     "Replay",
     "Retired",
+    "RingFile",
     "RoutingStore",
+    "SealedBatch",
+    "SealedPosition",
     "SetAside",
     "Spool",
     "Standing",
@@ -223,6 +230,7 @@ class Store(
     SuppressionStore,
     OrphanStore,
     AuditStore,
+    KeyRingStore,
     RoutingStore,
     Protocol,
 ):

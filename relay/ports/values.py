@@ -249,6 +249,25 @@ class SetAside(msgspec.Struct, frozen=True, kw_only=True):
     applied_unknown: bool
 
 
+class SealedPosition(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a walk over all sealed values stands: in which column, and behind which primary key."""
+
+    column: int
+    after: tuple[bytes | str, ...]
+
+
+class SealedBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """What a walk over sealed values saw: how many there are, by table and key id; how many were ``stale``, which is
+    sealed by another key than the active one, how many of these are ``resealed`` now, and how many do not open.
+    ``next_position``: None at the end."""
+
+    counts: dict[str, dict[str, int]]
+    stale: int = 0
+    resealed: int = 0
+    unreadable: int = 0
+    next_position: SealedPosition | None
+
+
 class QueueDepth(msgspec.Struct, frozen=True, kw_only=True):
     """How much waits in one queue, and how long the oldest row has been due (0 when none is)."""
 

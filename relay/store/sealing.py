@@ -6,17 +6,15 @@ The key id says which key opens it, so a new key can come before the old one goe
 authenticated along with it: a value that was copied to another row does not open.
 
 A ring is text: ``<key id>:<base64 of 32 bytes>``, one key per line or several with commas; ``#`` begins a comment line.
-The first key seals, all of them open. To change keys: put a new line first, restart, re-encrypt, take the old one away.
+The first key seals, all of them open. Where the text lies is the matter of ``ring_files``, and how a running process
+comes to another ring that of ``live_ring``.
 """
 
 import base64
-import os
+import hashlib
 import re
 import secrets
-import stat
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -24,84 +22,79 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from relay.domain.errors import KeyRingError
 
-FILE_NAME: Final = "keyring"
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 """Random nonces are safe for 2^32 values per key (NIST SP 800-38D 8.3)."""
+HEAD_BYTES: Final = 34
+"""No head of a sealed value is longer: version, length, and a key id of at most 32 characters."""
+FIX: Final = "set RELAY_KEYRING_FILE to a file with one line `<key id>:<base64 of 32 random bytes>`, mode 0600"
 
 _VERSION: Final = 1
 _KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
-_FIX: Final = "set RELAY_KEYRING_FILE to a file with one line `<key id>:<base64 of 32 random bytes>`, mode 0600"
-# Decision: a file that the operator names may be readable by its group, because that is how Kubernetes mounts secrets
-# for a service that is not root; the file that we made may not.
-_OURS_ALLOWS: Final = 0o700
-_NAMED_ALLOWS: Final = 0o740
+
+
+def _no_newer() -> "KeyRing | None":
+    return None
 
 
 class KeyRing:
-    """Seals and opens. Made by ``parse`` or ``load``; never shows a key. ``token`` gives so many random bytes."""
+    """Seals and opens, and never changes. Made by ``parse``; never shows a key. ``token`` gives so many random bytes.
 
-    def __init__(self, keys: dict[str, bytes], token: Callable[[int], bytes] = secrets.token_bytes) -> None:
+    ``newer`` is asked for the ring of now when a value was sealed with a key that is not here: another process may have
+    come to a new key a moment before this one.
+    """
+
+    def __init__(
+        self,
+        keys: dict[str, bytes],
+        token: Callable[[int], bytes] = secrets.token_bytes,
+        newer: Callable[[], "KeyRing | None"] = _no_newer,
+    ) -> None:
         """``keys`` by id, the one that seals first. Raises KeyRingError when there is none."""
         if not keys:
-            raise KeyRingError(f"the key ring holds no key: {_FIX}")
+            raise KeyRingError(f"the key ring holds no key: {FIX}")
+        self.active = next(iter(keys))
+        """The id of the key that seals."""
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
-        self._active = next(iter(keys))
-        self._head = bytes([_VERSION, len(self._active)]) + self._active.encode()
+        # Tells equal keys from others under the same id; 256 random bits cannot be guessed from it.
+        self._prints = {key_id: hashlib.sha256(key).digest() for key_id, key in keys.items()}
+        self._head = head_of(self.active)
         self._token = token
+        self._newer = newer
 
     def __repr__(self) -> str:
         """Without the keys."""
-        return f"KeyRing(active={self._active!r}, keys={len(self._ciphers)})"
+        return f"KeyRing(active={self.active!r}, keys={len(self._ciphers)})"
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """Of all keys, the one that seals first."""
+        return tuple(self._ciphers)
 
     @staticmethod
-    def parse(text: str, *, token: Callable[[int], bytes] = secrets.token_bytes) -> "KeyRing":
-        """The ring that ``text`` writes down. Raises KeyRingError, which names the line and shows none of it."""
-        keys: dict[str, bytes] = {}
-        for number, line in enumerate(text.splitlines(), 1):
-            if line.lstrip().startswith("#"):
-                continue
-            for entry in filter(None, (part.strip() for part in line.split(","))):
-                key_id, key = _read_key(entry, number)
-                if key_id in keys:
-                    raise KeyRingError(f"key ring, line {number}: its key id is there twice")
-                keys[key_id] = key
-        return KeyRing(keys, token)
-
-    @staticmethod
-    def load(
+    def parse(
+        text: str,
         *,
-        value: str | None,
-        file: Path | None,
-        data_dir: Path,
-        create: bool,
         token: Callable[[int], bytes] = secrets.token_bytes,
+        newer: Callable[[], "KeyRing | None"] = _no_newer,
     ) -> "KeyRing":
-        """The ring in ``value``, else in ``file``, else in ``data_dir/keyring``, which ``create`` makes if need be.
-
-        Raises KeyRingError, which says what to do, when there is none, it cannot be read, others may read it, or both
-        ``value`` and ``file`` are given.
-        """
-        if value and file is not None:
-            raise KeyRingError("RELAY_KEYRING and RELAY_KEYRING_FILE are both set: keep one")
-        if value:
-            return KeyRing.parse(value, token=token)
-        if file is not None:
-            return KeyRing.parse(_read_file(file, _NAMED_ALLOWS), token=token)
-        own = data_dir / FILE_NAME
-        if create and not own.exists():
-            _make_file(own, token)
-        return KeyRing.parse(_read_file(own, _OURS_ALLOWS), token=token)
+        """The ring that ``text`` writes down. Raises KeyRingError, which names the line and shows none of it."""
+        return KeyRing(dict(read_keys(text)), token, newer)
 
     def seal(self, plain: bytes, *, place: str) -> bytes:
         """``plain`` sealed with the active key for this place."""
         nonce = self._token(NONCE_BYTES)
-        return self._head + nonce + self._ciphers[self._active].encrypt(nonce, plain, place.encode())
+        return self._head + nonce + self._ciphers[self.active].encrypt(nonce, plain, place.encode())
+
+    def seal_with(self, key_id: str, plain: bytes, *, place: str) -> bytes:
+        """The same with one of the other keys. Raises KeyError when it is not here."""
+        nonce = self._token(NONCE_BYTES)
+        return head_of(key_id) + nonce + self._ciphers[key_id].encrypt(nonce, plain, place.encode())
 
     def open(self, sealed: bytes, *, place: str) -> bytes:
         """What was sealed for this place. Raises KeyRingError when its key is not here, or it was changed or moved."""
         key_id, start = _read_head(sealed)
-        cipher = self._ciphers.get(key_id)
+        cipher = self._ciphers.get(key_id) or self._newer_cipher(key_id)
         if cipher is None:
             raise KeyRingError(f"{_column(place)} was sealed with key {key_id!r}, which is not in the key ring")
         nonce = sealed[start : start + NONCE_BYTES]
@@ -114,10 +107,53 @@ class KeyRing:
         """Whether the active key sealed it; if not, re-encryption is due."""
         return sealed.startswith(self._head)
 
+    def continues(self, other: "KeyRing") -> bool:
+        """Whether this can be the ring that ``other`` became: they have a key in common, and no id means two keys."""
+        common = self._prints.keys() & other._prints.keys()
+        return bool(common) and all(self._prints[key_id] == other._prints[key_id] for key_id in common)
+
+    def opening_also(self, other: "KeyRing") -> "KeyRing":
+        """This ring, which opens what ``other`` opens, too."""
+        both = KeyRing.__new__(KeyRing)
+        both.__dict__ = self.__dict__ | {
+            "_ciphers": self._ciphers | {k: v for k, v in other._ciphers.items() if k not in self._ciphers},
+            "_prints": other._prints | self._prints,
+        }
+        return both
+
+    def _newer_cipher(self, key_id: str) -> AESGCM | None:
+        newer = self._newer()
+        return None if newer is None else newer._ciphers.get(key_id)
+
 
 def write_key(key_id: str, key: bytes) -> str:
     """One line of a ring, without the line break."""
     return f"{key_id}:{base64.b64encode(key).decode()}"
+
+
+def read_keys(text: str) -> list[tuple[str, bytes]]:
+    """The keys of a ring by their ids, in their order. Raises KeyRingError, which names the line and shows none of
+    it."""
+    keys: dict[str, bytes] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.lstrip().startswith("#"):
+            continue
+        for entry in filter(None, (part.strip() for part in line.split(","))):
+            key_id, key = _read_key(entry, number)
+            if key_id in keys:
+                raise KeyRingError(f"key ring, line {number}: its key id is there twice")
+            keys[key_id] = key
+    return list(keys.items())
+
+
+def head_of(key_id: str) -> bytes:
+    """How every value begins that this key sealed."""
+    return bytes([_VERSION, len(key_id)]) + key_id.encode()
+
+
+def sealing_key(beginning: bytes) -> str:
+    """The id of the key that sealed a value, of its first ``HEAD_BYTES``. Raises KeyRingError when it is none."""
+    return _read_head(beginning, least=0)[0]
 
 
 def _column(place: str) -> str:
@@ -136,55 +172,11 @@ def _read_key(entry: str, line: int) -> tuple[str, bytes]:
     return key_id, key
 
 
-def _read_head(sealed: bytes) -> tuple[str, int]:
+def _read_head(sealed: bytes, *, least: int = NONCE_BYTES) -> tuple[str, int]:
     start = 2 + sealed[1] if len(sealed) >= 2 else 0
-    if start == 0 or sealed[0] != _VERSION or len(sealed) < start + NONCE_BYTES:
+    if start == 0 or sealed[0] != _VERSION or len(sealed) < start + least:
         raise KeyRingError("this is not a sealed value, or a newer release sealed it")
     try:
         return sealed[2:start].decode("ascii"), start
     except UnicodeDecodeError as exc:
         raise KeyRingError("this is not a sealed value: its key id cannot be read") from exc
-
-
-def _read_file(path: Path, allows: int) -> str:
-    try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            content = file.read()
-    except FileNotFoundError as exc:
-        raise KeyRingError(f"there is no key ring at {path}: {_FIX}") from exc
-    except OSError as exc:
-        raise KeyRingError(f"the key ring at {path} cannot be read by this user: chown it to the service") from exc
-    if mode & ~allows:
-        raise KeyRingError(f"the key ring at {path} has mode {mode:04o}, so others can use it: chmod 600 {path}")
-    try:
-        return content.decode()
-    except UnicodeDecodeError as exc:
-        raise KeyRingError(f"the key ring at {path} is not text: {_FIX}") from exc
-
-
-def _make_file(path: Path, token: Callable[[int], bytes]) -> None:
-    """A new ring with one key: whole or not there at all, also when two processes start at once."""
-    line = write_key(f"k{token(4).hex()}", token(KEY_BYTES))
-    draft = path.with_name(f"{path.name}.{token(8).hex()}.new")
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(fd, "w") as file:
-                file.write(
-                    f"# Keys of relay. Back this up apart from the database: without it, secrets are lost.\n{line}\n"
-                )
-                file.flush()
-                os.fsync(fd)
-            with suppress(FileExistsError):  # another process was first: its ring counts
-                os.link(draft, path)
-        finally:
-            draft.unlink(missing_ok=True)
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-    except OSError as exc:
-        raise KeyRingError(f"no key ring can be made at {path}: {_FIX}") from exc

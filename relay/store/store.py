@@ -44,6 +44,7 @@ from relay.store.parts.accounts import AccountsPart
 from relay.store.parts.audit import AuditPart
 from relay.store.parts.balances import BalancesPart
 from relay.store.parts.extensions import ExtensionsPart
+from relay.store.parts.keyring import KeyRingPart
 from relay.store.parts.keys import KeysPart
 from relay.store.parts.orphans import OrphansPart
 from relay.store.parts.routing import RoutingPart
@@ -80,6 +81,7 @@ class ScriptStore(
     SuppressionsPart,
     OrphansPart,
     AuditPart,
+    KeyRingPart,
     RoutingPart,
 ):
     """The store. See ``relay.ports.Store`` for what each method promises."""

@@ -63,6 +63,7 @@ class Metrics:
         self._declare_store()
         self._declare_membership()
         self._declare_retention()
+        self._declare_key_ring()
         self._declare_process()
 
     # -- what we serve -----------------------------------------------------------------------------------------------
@@ -228,6 +229,14 @@ class Metrics:
         has been due for ``overdue_s``, 0 when all are gone."""
         self._retention_rows.labels(kind).inc(rows)
         self._retention_lag.labels(kind).set(overdue_s)
+
+    def key_ring_stale(self, values: int) -> None:
+        """So many values are sealed by another key than the active one, as the process that leads has counted."""
+        self._key_ring_stale.set(values)
+
+    def key_ring_refused(self, refused: bool) -> None:
+        """Whether the key ring's file holds a ring that cannot be taken."""
+        self._key_ring_refused.set(1 if refused else 0)
 
     def spool_replayed(self, n: int) -> None:
         """``n`` bodies of the spool were applied."""
@@ -449,6 +458,18 @@ class Metrics:
             "relay_retention_lag_seconds",
             "How long the oldest row that should be gone has been due; 0 when all are gone.",
             ("kind",),
+            registry=self.registry,
+        )
+
+    def _declare_key_ring(self) -> None:
+        self._key_ring_stale = Gauge(
+            "relay_keyring_stale_values",
+            "Values that another key than the active one seals; counted by the process that leads, after a change.",
+            registry=self.registry,
+        )
+        self._key_ring_refused = Gauge(
+            "relay_keyring_refused",
+            "1 while the file of the key ring cannot be taken, and the ring from before is used; else 0.",
             registry=self.registry,
         )
 

@@ -26,6 +26,7 @@ from relay.services.accept import Accept
 from relay.services.accounts import AccountBook
 from relay.services.admin.accounts import AccountsAdmin
 from relay.services.admin.extensions import ExtensionsAdmin
+from relay.services.admin.keyring import KeyRingAdmin
 from relay.services.admin.keys import KeysAdmin
 from relay.services.admin.orphans import OrphansAdmin
 from relay.services.admin.quarantine import QuarantineAdmin
@@ -190,6 +191,7 @@ class Gateway:
             suppressions_admin=SuppressionsAdmin(store, clock, entropy),
             orphans_admin=OrphansAdmin(store, self.set_going.append, clock, entropy),
             quarantine_admin=QuarantineAdmin(store, provider, self.set_going.append, clock, entropy),
+            key_ring_admin=KeyRingAdmin(store, clock, entropy),
             erase=Erase(store, clock, entropy),
             subscribe=Subscribe(store, egress, clock, entropy, lambda _: None),
             poll=Poll(store, clock),

@@ -80,8 +80,8 @@ def test_a_file_that_is_missing_empty_or_not_text_is_refused(tmp_path: Path) -> 
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
 
     for name, why in (("missing", "No such file"), ("empty", "is empty"), ("binary", "not UTF-8")):
-        with pytest.raises(ConfigError, match=f"^RELAY_KEYRING_FILE: .*{why}"):
-            load({"RELAY_KEYRING_FILE": str(tmp_path / name)})
+        with pytest.raises(ConfigError, match=f"^RELAY_DATABASE_URL_FILE: .*{why}"):
+            load({"RELAY_DATABASE_URL_FILE": str(tmp_path / name)})
 
 
 @pytest.mark.parametrize(

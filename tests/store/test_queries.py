@@ -19,7 +19,7 @@ QUERIES: Final = Queries.load("sqlite")
 ROOT: Final = Path(relay.store.__file__).parent
 SMALL: Final = frozenset(
     {"accounts", "alembic_version", "balances", "callback_tokens", "endpoints", "team_extensions", "teams"}
-    | {"duties", "replicas"}
+    | {"duties", "replicas", "key_ring_holders", "key_ring_marks"}
 )
 """Tables that grow with teams or processes and not with traffic: they may be scanned."""
 

@@ -2,6 +2,8 @@
 
 import base64
 import os
+import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,12 +12,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.domain.errors import KeyRingError
+from relay.store.ring_files import RingSource
 from relay.store.sealing import KeyRing, write_key
 
 KEY = bytes(range(32))
 OTHER = bytes(range(32, 64))
 PLACE = "accounts:password:acct_1"
 RING = KeyRing.parse(write_key("k1", KEY))
+
+
+def load(
+    *,
+    value: str | None,
+    file: Path | None,
+    data_dir: Path,
+    create: bool,
+    token: Callable[[int], bytes] = secrets.token_bytes,
+) -> KeyRing:
+    source = RingSource(value=value, file=file, data_dir=data_dir, create=create)
+    return KeyRing.parse(source.read_first(token))
 
 
 @given(st.binary(max_size=200), st.text(st.characters(codec="utf-8"), max_size=40))
@@ -114,9 +129,9 @@ def test_no_key_is_shown() -> None:
 
 def test_a_first_start_makes_a_private_ring_and_the_next_one_uses_it(tmp_path: Path) -> None:
     data_dir = tmp_path / "new" / "var"
-    made = KeyRing.load(value=None, file=None, data_dir=data_dir, create=True)
+    made = load(value=None, file=None, data_dir=data_dir, create=True)
     sealed = made.seal(b"secret", place=PLACE)
-    again = KeyRing.load(value="", file=None, data_dir=data_dir, create=False)
+    again = load(value="", file=None, data_dir=data_dir, create=False)
     assert again.open(sealed, place=PLACE) == b"secret"
     assert again.is_current(sealed)
     assert [path.name for path in data_dir.iterdir()] == ["keyring"]
@@ -128,15 +143,15 @@ def test_a_ring_that_is_there_is_never_replaced(tmp_path: Path) -> None:
     own = tmp_path / "keyring"
     own.touch(mode=0o600)
     with pytest.raises(KeyRingError, match="holds no key"):
-        KeyRing.load(value=None, file=None, data_dir=tmp_path, create=True)
+        load(value=None, file=None, data_dir=tmp_path, create=True)
     assert own.read_bytes() == b""
 
 
 def test_a_missing_ring_says_what_to_set(tmp_path: Path) -> None:
     with pytest.raises(KeyRingError, match=r"there is no key ring at .*/keyring: set RELAY_KEYRING_FILE to"):
-        KeyRing.load(value=None, file=None, data_dir=tmp_path, create=False)
+        load(value=None, file=None, data_dir=tmp_path, create=False)
     with pytest.raises(KeyRingError, match=r"there is no key ring at .*/named: set RELAY_KEYRING_FILE to"):
-        KeyRing.load(value=None, file=tmp_path / "named", data_dir=tmp_path, create=True)
+        load(value=None, file=tmp_path / "named", data_dir=tmp_path, create=True)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -160,36 +175,36 @@ def assert_mode(tmp_path: Path, mode: int, is_named: bool, is_fine: bool) -> Non
     path.chmod(mode)
     file = path if is_named else None
     if is_fine:
-        KeyRing.load(value=None, file=file, data_dir=tmp_path, create=False)
+        load(value=None, file=file, data_dir=tmp_path, create=False)
     else:
         with pytest.raises(KeyRingError, match=f"has mode {mode:04o}, so others can use it: chmod 600 "):
-            KeyRing.load(value=None, file=file, data_dir=tmp_path, create=False)
+            load(value=None, file=file, data_dir=tmp_path, create=False)
 
 
 def test_a_value_wins_over_the_file_that_was_made(tmp_path: Path) -> None:
-    KeyRing.load(value=None, file=None, data_dir=tmp_path, create=True)
-    given_ring = KeyRing.load(value=write_key("k1", KEY), file=None, data_dir=tmp_path, create=True)
+    load(value=None, file=None, data_dir=tmp_path, create=True)
+    given_ring = load(value=write_key("k1", KEY), file=None, data_dir=tmp_path, create=True)
     assert given_ring.is_current(RING.seal(b"", place=PLACE))
 
 
 def test_a_value_and_a_file_at_once_are_refused(tmp_path: Path) -> None:
     with pytest.raises(KeyRingError, match="keep one"):
-        KeyRing.load(value=write_key("k1", KEY), file=tmp_path / "keyring", data_dir=tmp_path, create=True)
+        load(value=write_key("k1", KEY), file=tmp_path / "keyring", data_dir=tmp_path, create=True)
 
 
 def test_a_directory_or_bytes_are_no_ring(tmp_path: Path) -> None:
     with pytest.raises(KeyRingError, match="cannot be read"):
-        KeyRing.load(value=None, file=tmp_path, data_dir=tmp_path, create=False)
+        load(value=None, file=tmp_path, data_dir=tmp_path, create=False)
     (tmp_path / "keyring").touch(mode=0o600)
     (tmp_path / "keyring").write_bytes(b"\xff\xfe")
     with pytest.raises(KeyRingError, match="is not text"):
-        KeyRing.load(value=None, file=None, data_dir=tmp_path, create=False)
+        load(value=None, file=None, data_dir=tmp_path, create=False)
 
 
 def test_a_ring_that_cannot_be_made_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(KeyRingError, match="no key ring can be made"):
-        KeyRing.load(value=None, file=None, data_dir=tmp_path / "file" / "var", create=True)
+        load(value=None, file=None, data_dir=tmp_path / "file" / "var", create=True)
 
 
 def test_the_process_that_comes_second_takes_the_ring_of_the_first(tmp_path: Path) -> None:
@@ -203,6 +218,6 @@ def test_the_process_that_comes_second_takes_the_ring_of_the_first(tmp_path: Pat
             (tmp_path / "keyring").write_text(write_key("k1", KEY))
         return os.urandom(size_bytes)
 
-    second = KeyRing.load(value=None, file=None, data_dir=tmp_path, create=True, token=token)
+    second = load(value=None, file=None, data_dir=tmp_path, create=True, token=token)
     assert second.is_current(RING.seal(b"", place=PLACE))
     assert [path.name for path in tmp_path.iterdir()] == ["keyring"]

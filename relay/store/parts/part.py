@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
+from relay.store.live_ring import FixedRing, LiveRing
 from relay.store.script import ANY_TURN, Db, Script, Turn
 from relay.store.sealing import KeyRing
 
@@ -25,6 +26,11 @@ class Driver(Protocol):
 class Part:
     """Some methods of the store."""
 
-    def __init__(self, driver: Driver, ring: KeyRing) -> None:
+    def __init__(self, driver: Driver, ring: KeyRing | LiveRing) -> None:
         self._driver = driver
-        self._ring = ring
+        self._live = FixedRing(ring) if isinstance(ring, KeyRing) else ring
+
+    @property
+    def _ring(self) -> KeyRing:
+        """The ring of now: to be asked for when a script begins, not before it waits for its turn."""
+        return self._live.current

@@ -13,6 +13,7 @@ from relay.ports import Idempotency, Replay, Stored
 from relay.store.script import Db, Row, Script
 from relay.store.scripts import audit
 from relay.store.scripts import idempotency as once
+from relay.store.sealed import password_place as _place
 from relay.store.sealing import KeyRing
 
 
@@ -38,10 +39,6 @@ class _AccountSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 _SETTINGS: Final = msgspec.json.Decoder(_AccountSettings)
 _encode = msgspec.json.encode
-
-
-def _place(account: bytes) -> str:
-    return f"accounts:password:{account.hex()}"
 
 
 def create_account(

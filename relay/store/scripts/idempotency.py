@@ -3,11 +3,8 @@
 from relay.domain.errors import IdempotencyKeyReused
 from relay.ports import Idempotency, Replay
 from relay.store.script import Db, Script
+from relay.store.sealed import answer_place as _place
 from relay.store.sealing import KeyRing
-
-
-def _place(scope: str, key: str) -> str:
-    return f"idempotency:answer:{scope}:{key}"
 
 
 def find(db: Db, ring: KeyRing, scope: str, key: str, fingerprint: bytes) -> Script[Replay | None]:

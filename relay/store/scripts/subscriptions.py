@@ -19,6 +19,8 @@ from relay.ports import Idempotency, NewEndpoint, Page, Replay, Stored
 from relay.store.script import Db, Row, Script
 from relay.store.scripts import idempotency as keys
 from relay.store.scripts.views import before
+from relay.store.sealed import headers_place as _headers_place
+from relay.store.sealed import secrets_place as _secrets_place
 from relay.store.sealing import KeyRing
 
 _STRINGS: Final = msgspec.json.Decoder(list[str])
@@ -30,14 +32,6 @@ DISCARDED_AT_ONCE: Final = 2_000
 LAST_ID_MS: Final = 2**48 - 1
 BESIDE_MS: Final = MINUTE_MS
 """The deliveries of an event are made with it: their ids are of its time, within what a clock may be set back."""
-
-
-def _headers_place(endpoint: bytes) -> str:
-    return f"endpoints:headers:{endpoint.hex()}"
-
-
-def _secrets_place(endpoint: bytes) -> str:
-    return f"endpoints:secrets:{endpoint.hex()}"
 
 
 def create_endpoint(

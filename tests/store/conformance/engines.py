@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from relay.ports import Store, Straight
+from relay.store.live_ring import LiveRing
 from relay.store.migrate import migrate_sqlite, run_migrate_postgres
 from relay.store.postgres import PostgresDriver
 from relay.store.queries import Queries
@@ -26,11 +27,15 @@ from tests.postgres.server import PostgresServer
 from tests.postgres.servers import PostgresServers
 from tests.store.builders import ENTROPY
 
+RING: Final = KeyRing({"k1": bytes(32)})
+
 
 class Database(Protocol):
     """A migrated database that nobody else uses."""
 
-    def open(self, straight: Straight | None = None) -> contextlib.AbstractAsyncContextManager[Store]:
+    def open(
+        self, straight: Straight | None = None, ring: KeyRing | LiveRing | None = None
+    ) -> contextlib.AbstractAsyncContextManager[Store]:
         """The store on it; closed at the end, and it may be opened again."""
 
     def execute(self, sql: str, *params: object) -> list[Any]:
@@ -54,12 +59,13 @@ class SqliteDatabase:
         self._path = path
 
     @contextlib.asynccontextmanager
-    async def open(self, straight: Straight | None = None) -> AsyncIterator[Store]:
-        ring = KeyRing({"k1": bytes(32)})
+    async def open(
+        self, straight: Straight | None = None, ring: KeyRing | LiveRing | None = None
+    ) -> AsyncIterator[Store]:
         driver = SqliteDriver(self._path, Db(Queries.load("sqlite"), ENTROPY, straight))
         # No power cut comes here, and waiting for the disk is most of the suite's time.
         driver._connection.execute("PRAGMA synchronous=OFF")
-        store = ScriptStore(driver, ring)
+        store = ScriptStore(driver, ring or RING)
         try:
             yield store
         finally:
@@ -96,10 +102,12 @@ class PostgresDatabase:
         self._name = name
 
     @contextlib.asynccontextmanager
-    async def open(self, straight: Straight | None = None) -> AsyncIterator[Store]:
+    async def open(
+        self, straight: Straight | None = None, ring: KeyRing | LiveRing | None = None
+    ) -> AsyncIterator[Store]:
         queries = Queries.load("postgres")
         driver = PostgresDriver(self._server.url(self._name), queries, Db(queries, ENTROPY, straight))
-        store = ScriptStore(driver, KeyRing({"k1": bytes(32)}))
+        store = ScriptStore(driver, ring or RING)
         try:
             yield store
         finally:

@@ -28,6 +28,9 @@ _KINDS: Final = {
     "messages": fill.MESSAGE,
     "orphans": fill.ORPHAN,
     "raw": fill.RAW,
+    "reseal": fill.ACCOUNT,
+    "ringholders": fill.ACCOUNT,
+    "sealed": fill.ACCOUNT,
     "submissions": fill.SUBMISSION,
     "suppressions": fill.OPTOUT,
     "teams": fill.TEAM,
@@ -43,6 +46,8 @@ _TEXTS: Final = frozenset(
         "extension",
         "key",
         "keyword",
+        "key_id",
+        "key_ids",
         "matched_by",
         "mobile_text",
         "mode",
@@ -63,7 +68,8 @@ _TEXTS: Final = frozenset(
     }
 )
 _BYTES: Final = frozenset(
-    {"answer", "api_key", "body", "headers_sealed", "password_sealed", "payload", "query", "raw", "secrets_sealed"}
+    {"answer", "api_key", "body", "head", "headers_sealed", "new", "old", "password_sealed", "payload", "query", "raw"}
+    | {"sealed", "secrets_sealed"}
 )
 # Statuses that are codes, and an id that is a count.
 _NUMBERS: Final = frozenset(

@@ -57,6 +57,16 @@ def upgrade() -> None:
         sa.Column("key_id", sa.Text(), primary_key=True),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.Column("created_ms", _MS, nullable=False),
+        # Since when it seals, or did; a key that never has is one that is still being handed out.
+        sa.Column("activated_ms", _MS, nullable=True),
+    )
+    # Which keys each running process has, the one that seals first, as one JSON text.
+    op.create_table(
+        "key_ring_holders",
+        sa.Column("id", sa.LargeBinary(8), primary_key=True),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("key_ids", sa.Text(), nullable=False),
+        sa.Column("seen_ms", _MS, nullable=False),
     )
     op.add_column("orphans", sa.Column("resolution", sa.Text(), nullable=True))
     open_ones = sa.text("resolved_ms IS NULL")
