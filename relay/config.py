@@ -25,6 +25,7 @@ _FILE: Final = "_FILE"
 
 _CIDRS: Final = "CIDRs such as 10.20.0.0/16, separated by commas, or empty"
 _SUFFIXES: Final = "suffixes such as .corp.example, separated by commas, or empty"
+_DIRECTORIES: Final = "absolute paths, separated by commas, or empty"
 _DATABASE: Final = "sqlite:///path or postgresql://user:password@host/name, or empty"
 _ANY_PORT: Final = "0 takes any free one, which the log then names"
 _KEYRING: Final = "lines of a key ring, or empty"
@@ -58,6 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database_writers: Annotated[int, _within("connections", 1, 16)]
     database_readers: Annotated[int, _within("connections", 1, 64)]
     keyring: Annotated[str, _is("text", _KEYRING, note="secret", secret=True)]
+    secret_dirs: Annotated[tuple[str, ...], _is("list", _DIRECTORIES)]
     drain_s: Annotated[float, _within("seconds", 0, 600)]
     drain_announce_s: Annotated[float, _within("seconds", 0, 60)]
     reader_threads: Annotated[int, _within("threads", 1, 64)]
@@ -274,10 +276,17 @@ def _check_suffixes(texts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(text.lower() for text in texts)
 
 
+def _check_directories(texts: tuple[str, ...]) -> tuple[str, ...]:
+    if any(not text.startswith("/") for text in texts):
+        raise ValueError(texts)
+    return texts
+
+
 _CHECKS: Final[Mapping[str, Callable[[Any], object]]] = {
     "public_url": _check_public_url,
     "database_url": _check_database_url,
     "quota_timezone": _check_timezone,
+    "secret_dirs": _check_directories,
     "egress_allow_cidrs": _check_cidrs,
     "egress_allow_host_suffixes": _check_suffixes,
 }

@@ -7,7 +7,10 @@ import msgspec
 from relay.ports import Clock, Store
 from relay.services.accept import Accept
 from relay.services.admin.accounts import AccountsAdmin
+from relay.services.admin.callback_tokens import CallbackTokensAdmin
+from relay.services.admin.credentials import CredentialsAdmin
 from relay.services.admin.keys import KeysAdmin
+from relay.services.admin.probe import Probe
 from relay.services.admin.teams import TeamsAdmin
 from relay.services.authenticate import Authenticate
 from relay.services.balance import Balances
@@ -31,6 +34,9 @@ class ApiServices:
     wait: Wait
     receive: Receive
     accounts_admin: AccountsAdmin
+    account_credentials: CredentialsAdmin
+    account_tokens: CallbackTokensAdmin
+    account_probe: Probe
     teams_admin: TeamsAdmin
     keys_admin: KeysAdmin
     erase: Erase

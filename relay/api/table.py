@@ -4,6 +4,7 @@ from typing import Final
 
 from relay.api.operations import Operation
 from relay.api.routes import (
+    account_access,
     accounts,
     audit,
     balance,
@@ -29,6 +30,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *events.OPERATIONS,
     *callbacks.OPERATIONS,
     *accounts.OPERATIONS,
+    *account_access.OPERATIONS,
     *teams.OPERATIONS,
     *keys.OPERATIONS,
     *erasures.OPERATIONS,

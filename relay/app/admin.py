@@ -4,14 +4,22 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+import httpx
+
+from relay import provider as providers
+from relay.app.gateway import PROVIDER
 from relay.app.stores import open_store
 from relay.config import Settings
 from relay.ports import Store
 from relay.services.accounts import AccountBook
 from relay.services.admin.accounts import AccountsAdmin
+from relay.services.admin.callback_tokens import CallbackTokensAdmin
+from relay.services.admin.credentials import CredentialsAdmin
 from relay.services.admin.keys import KeysAdmin
+from relay.services.admin.probe import Probe
 from relay.services.admin.teams import TeamsAdmin
-from relay.system import SystemClock, SystemEntropy
+from relay.system import SystemClock, SystemEntropy, SystemSecrets
+from relay.transport import Transport
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,6 +28,9 @@ class Admin:
 
     store: Store
     accounts: AccountsAdmin
+    account_credentials: CredentialsAdmin
+    account_tokens: CallbackTokensAdmin
+    account_probe: Probe
     teams: TeamsAdmin
     keys: KeysAdmin
 
@@ -29,12 +40,17 @@ async def open_admin(settings: Settings) -> AsyncIterator[Admin]:
     """On a migrated database. A running gateway sees within seconds what is changed here. Raises StoreUnavailable,
     KeyRingError."""
     clock, entropy = SystemClock(), SystemEntropy()
-    async with open_store(settings) as store:
-        accounts = AccountBook(store, clock, sandbox_for_live=False)
+    secrets = SystemSecrets(settings.secret_dirs)
+    async with open_store(settings) as store, httpx.AsyncClient(transport=Transport(), trust_env=False) as client:
+        provider = providers.find(PROVIDER)(client)
+        accounts = AccountBook(store, clock, sandbox_for_live=False, secrets=secrets)
         await accounts.refresh()
         yield Admin(
             store=store,
-            accounts=AccountsAdmin(store, accounts, clock, entropy),
+            accounts=AccountsAdmin(store, accounts, secrets, clock, entropy),
+            account_credentials=CredentialsAdmin(store, accounts, provider, secrets, clock, entropy),
+            account_tokens=CallbackTokensAdmin(store, accounts, clock, entropy),
+            account_probe=Probe(store, accounts, provider, clock, entropy),
             teams=TeamsAdmin(store, accounts, clock, entropy),
             keys=KeysAdmin(store, clock, entropy),
         )

@@ -18,7 +18,7 @@ RelayError
 │   ├── AlreadyExists
 │   ├── InUse               others need it, so it cannot go
 │   ├── PreconditionFailed  somebody has changed it since it was read
-│   ├── CredentialsRefused  the provider does not take them
+│   ├── CredentialsRefused  the provider does not take them; carries its words
 │   ├── ProviderUnreachable
 │   ├── IdempotencyKeyInvalid
 │   ├── IdempotencyKeyInUse
@@ -37,6 +37,7 @@ RelayError
 │   └── SchemaMissing       the database is not migrated to this release
 ├── KeyRingError            no key ring, or not the one that the data was sealed with
 ├── ConfigError             a setting is wrong; names the key, its unit and range
+├── SecretUnreadable        what a reference points at cannot be read, or must not be
 ├── NothingSent             a request failed and provably not one byte of it was written
 └── Exhausted               the retry schedule has no further attempt
 """
@@ -142,6 +143,11 @@ class PreconditionFailed(Refusal):
 class CredentialsRefused(Refusal):
     """The provider does not take these credentials."""
 
+    def __init__(self, detail: str, *, provider_code: str, provider_message: str | None) -> None:
+        super().__init__(detail)
+        self.provider_code = provider_code
+        self.provider_message = provider_message
+
 
 class ProviderUnreachable(Refusal):
     """The provider does not answer."""
@@ -213,6 +219,10 @@ class KeyRingError(RelayError):
 
 class ConfigError(RelayError):
     """A setting is wrong."""
+
+
+class SecretUnreadable(RelayError):
+    """A secret cannot be read. The words name the reason, and nothing of what stands there."""
 
 
 class NothingSent(RelayError):

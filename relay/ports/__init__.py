@@ -89,6 +89,7 @@ __all__ = [
     "ReceivedBody",
     "Replay",
     "Retired",
+    "SecretReader",
     "Spool",
     "Standing",
     "Store",
@@ -144,6 +145,13 @@ class Provider(Protocol):
 
     def read_inbound(self, raw: RawBody) -> Reading[InboundRow]:
         """Decode a pushed or pulled body of inbound messages. Total: any bytes give a Reading."""
+
+
+class SecretReader(Protocol):
+    """Reads what a reference points at: ``file:/absolute/path`` or ``env:NAME``."""
+
+    async def read(self, reference: str) -> str:
+        """One line, without its end. Raises SecretUnreadable, which shows nothing of the content."""
 
 
 class Poster(Protocol):

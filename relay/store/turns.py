@@ -21,6 +21,10 @@ CLAIM: Final = Turn(alone=True)
 ALONE: Final = Turn(alone=True)
 """It looks at rows of everybody, or others wait for the rows that it has: then for it alone, not for its neighbours."""
 
+ACCOUNTS: Final = Turn(locks=("accounts",))
+"""Accounts and their callback tokens change one at a time: names are taken once, and two tokens at most are live. They
+change seldom."""
+
 
 def accept(draft: MessageDraft, *, limited: bool, quota: Quota | None, idempotency: Idempotency | None) -> Turn:
     """``limited``: its numbers are counted, and whoever counts must see what others have just added. For a quota or a

@@ -12,19 +12,22 @@ import pytest
 
 from relay.api.app import create_app
 from relay.api.services import ApiServices, ApiSettings
-from relay.domain.accounts import SANDBOX_URL
+from relay.domain.accounts import SANDBOX_URL, Account, Credentials
 from relay.domain.audit import COMMAND
-from relay.domain.errors import SpoolUnavailable
+from relay.domain.errors import SecretUnreadable, SpoolUnavailable
 from relay.domain.ids import KeyId, TeamId
 from relay.domain.messages import SubmissionWork
-from relay.domain.provider import RawBody, Reading
+from relay.domain.provider import Balance, BalanceUnknown, RawBody, Reading, SendOutcome
 from relay.domain.teams import TEAM_SCOPES, KeyView, Mode, Scope, hash_secret, write_key
 from relay.domain.times import instant, instant_or_none
 from relay.ports import Idempotency, NewKey, PendingRaw, Provider
 from relay.services.accept import Accept
 from relay.services.accounts import AccountBook
 from relay.services.admin.accounts import AccountsAdmin
+from relay.services.admin.callback_tokens import CallbackTokensAdmin
+from relay.services.admin.credentials import CredentialsAdmin
 from relay.services.admin.keys import KeysAdmin
+from relay.services.admin.probe import Probe
 from relay.services.admin.teams import TeamsAdmin
 from relay.services.apply import Apply
 from relay.services.authenticate import Authenticate
@@ -96,11 +99,36 @@ class BreakableStore(ScriptStore):
         await super().keep_answer(idempotency)
 
 
+class GivenSecrets:
+    """What stands at references, by these."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, str] = {}
+
+    async def read(self, reference: str) -> str:
+        if reference not in self.lines:
+            raise SecretUnreadable("it is not there")
+        return self.lines[reference]
+
+
 class SilentProvider:
-    """Keeps what it was given to read, and finds no rows in it."""
+    """Keeps what it was given to read, and finds no rows in it. Asked for a balance or to send it gives the next of its
+    answers, and keeps with which credentials it was asked."""
 
     def __init__(self) -> None:
         self.read: list[RawBody] = []
+        self.balances: list[Balance | BalanceUnknown] = []
+        self.outcomes: list[SendOutcome] = []
+        self.asked: list[Credentials] = []
+        self.sent: list[SubmissionWork] = []
+
+    async def balance(self, account: Account, may_send: object = None) -> Balance | BalanceUnknown:
+        self.asked.append(account.credentials)
+        return self.balances.pop(0)
+
+    async def send(self, account: Account, work: SubmissionWork, may_send: object = None) -> SendOutcome:
+        self.sent.append(work)
+        return self.outcomes.pop(0)
 
     def read_reports(self, raw: RawBody) -> Reading[Any]:
         self.read.append(raw)
@@ -144,7 +172,8 @@ class Gateway:
         ring = KeyRing({"k1": bytes(32)})
         db = Db(Queries.load("sqlite"), self.entropy, None)
         self.store = BreakableStore(SqliteDriver(path, db), ring)
-        self.accounts = AccountBook(self.store, self.clock, sandbox_for_live=True)
+        self.secrets = GivenSecrets()
+        self.accounts = AccountBook(self.store, self.clock, sandbox_for_live=True, secrets=self.secrets)
         self.provider = SilentProvider()
         self.submissions = Submissions()
         self.metrics = Metrics()
@@ -171,7 +200,10 @@ class Gateway:
             receive=Receive(
                 Apply(store, provider, lambda _: None), self.accounts, FullSpool(), entropy, store_timeout_s=5.0
             ),
-            accounts_admin=AccountsAdmin(store, self.accounts, clock, entropy),
+            accounts_admin=AccountsAdmin(store, self.accounts, self.secrets, clock, entropy),
+            account_credentials=CredentialsAdmin(store, self.accounts, provider, self.secrets, clock, entropy),
+            account_tokens=CallbackTokensAdmin(store, self.accounts, clock, entropy),
+            account_probe=Probe(store, self.accounts, provider, clock, entropy),
             teams_admin=TeamsAdmin(store, self.accounts, clock, entropy),
             keys_admin=KeysAdmin(store, clock, entropy),
             erase=Erase(store, clock, entropy),
