@@ -33,8 +33,8 @@ PasswordMd5 = Annotated[
 PasswordRef = Annotated[
     Annotated[str, Meta(pattern=rf"^(file:/\S{{1,1024}}|env:[A-Za-z_][A-Za-z0-9_]{{0,127}}){END}")] | None,
     Meta(
-        description="Where the gateway reads the password, again whenever it changes: `file:` with an absolute path, or "
-        "`env:` with a variable's name.",
+        description="Where the gateway reads the password, again whenever it changes: `file:` with an absolute path, "
+        "or `env:` with a variable's name.",
         examples=["file:/run/secrets/sms-password"],
     ),
 ]
@@ -56,8 +56,8 @@ CallbackProxies = Annotated[
     Meta(
         ge=0,
         le=10,
-        description="Trusted proxies in front of the gateway, each of which appends to X-Forwarded-For: the client is so "
-        "many entries from its right end. 0: the other end of the connection.",
+        description="Trusted proxies in front of the gateway, each of which appends to X-Forwarded-For: the client is "
+        "so many entries from its right end. 0: the other end of the connection.",
     ),
 ]
 Weight = Annotated[int, Meta(ge=0, le=1000, description="Share of the traffic among accounts.")]

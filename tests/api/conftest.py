@@ -15,9 +15,9 @@ from relay.api.services import ApiServices, ApiSettings
 from relay.domain.accounts import SANDBOX_URL, Account, Credentials
 from relay.domain.audit import COMMAND
 from relay.domain.errors import SecretUnreadable, SpoolUnavailable
-from relay.domain.ids import KeyId, TeamId
+from relay.domain.ids import AccountId, KeyId, TeamId
 from relay.domain.messages import SubmissionWork
-from relay.domain.provider import Balance, BalanceUnknown, RawBody, Reading, SendOutcome
+from relay.domain.provider import Accepted, Balance, BalanceUnknown, RawBody, Reading, SendOutcome
 from relay.domain.teams import TEAM_SCOPES, KeyView, Mode, Scope, hash_secret, write_key
 from relay.domain.times import instant, instant_or_none
 from relay.ports import Idempotency, NewKey, PendingRaw, Provider
@@ -103,7 +103,7 @@ class GivenSecrets:
     """What stands at references, by these."""
 
     def __init__(self) -> None:
-        self.lines: dict[str, str] = {}
+        self.lines = {"file:/run/secrets/sms-password": "from the file"}
 
     async def read(self, reference: str) -> str:
         if reference not in self.lines:
@@ -113,7 +113,7 @@ class GivenSecrets:
 
 class SilentProvider:
     """Keeps what it was given to read, and finds no rows in it. Asked for a balance or to send it gives the next of its
-    answers, and keeps with which credentials it was asked."""
+    answers, else that all is well, and keeps with which credentials it was asked."""
 
     def __init__(self) -> None:
         self.read: list[RawBody] = []
@@ -124,11 +124,11 @@ class SilentProvider:
 
     async def balance(self, account: Account, may_send: object = None) -> Balance | BalanceUnknown:
         self.asked.append(account.credentials)
-        return self.balances.pop(0)
+        return self.balances.pop(0) if self.balances else Balance(amount="100", prepaid=True)
 
     async def send(self, account: Account, work: SubmissionWork, may_send: object = None) -> SendOutcome:
         self.sent.append(work)
-        return self.outcomes.pop(0)
+        return self.outcomes.pop(0) if self.outcomes else Accepted(task_id=None, code="00", message=None)
 
     def read_reports(self, raw: RawBody) -> Reading[Any]:
         self.read.append(raw)
@@ -216,6 +216,7 @@ class Gateway:
             clock=clock,
         )
         self.app = create_app(self.services, metrics=self.metrics, settings=ApiSettings())
+        self.account_id = AccountId("")
         self.team_id = TeamId("")
         self.token = ""
         self.client = self.with_key("")
@@ -234,6 +235,7 @@ class Gateway:
             None,
             render,
         )
+        self.account_id = self.accounts.all()[0].id
         self.team_id = await self.team("orders")
         self.client = self.with_key(await self.key(self.team_id, TEAM_SCOPES))
         self.admin = self.with_key(await self.key(None, ("admin",)))

@@ -100,6 +100,8 @@ def test_a_value_is_bound_by_its_name_and_none_may_be_missing_or_left_over() -> 
 # Why a query may walk over more than it returns.
 MAY_SCAN: Final = {
     "submissions.waiting": "a metric: walks the waiting rows only, and stops at 10,000 of them",
+    "accounts.open": "an account is to be deleted: walks what is open, until one of them is its own",
+    "accounts.used_lately": "an account is to be deleted: stops at the newest 10,000",
     "deliveries.waiting": "a metric: walks what nobody has leased, and stops at 10,000 due ones",
 }
 MAY_SORT: Final = {

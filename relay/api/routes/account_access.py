@@ -107,9 +107,9 @@ OPERATIONS: Final = (
         path=f"{_PATH}/rotate-credentials",
         tag="Platform",
         summary="Change an account's credentials",
-        description="Asks the provider for the balance with the new credentials, and activates them when that succeeds; "
-        "else nothing changes. For `fallback_s` seconds a call that the new ones are refused for is made with the ones "
-        "before. Safe while messages are sent.",
+        description="Asks the provider for the balance with the new credentials, and activates them when that "
+        "succeeds; else nothing changes. For `fallback_s` seconds a call that the new ones are refused for is made "
+        "with the ones before. Safe while messages are sent.",
         scope="admin",
         run=rotate_credentials,
         body=CredentialsInput,

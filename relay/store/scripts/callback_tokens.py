@@ -21,7 +21,8 @@ def tokens(db: Db) -> Script[dict[bytes, CallbackToken]]:
 def of_account(db: Db, account: bytes) -> Script[dict[bytes, CallbackToken]]:
     """An account's, oldest first."""
     rows = yield from db.rows("tokens.of_account", account=account)
-    return {bytes(row[0]): _token(row) for row in rows}
+    # There are two or three.
+    return {bytes(row[0]): _token(row) for row in sorted(rows, key=lambda row: (row[2], bytes(row[0])))}
 
 
 def _token(row: Row) -> CallbackToken:

@@ -64,7 +64,7 @@ INSERT INTO callback_tokens (hash, account, created_ms) VALUES (:hash, :account,
 SELECT hash, account, created_ms, expires_ms FROM callback_tokens
 
 -- name: tokens.of_account
-SELECT hash, account, created_ms, expires_ms FROM callback_tokens WHERE account = :account ORDER BY created_ms, hash
+SELECT hash, account, created_ms, expires_ms FROM callback_tokens WHERE account = :account
 
 -- name: tokens.expire
 UPDATE callback_tokens SET expires_ms = :expires_ms WHERE hash = :hash

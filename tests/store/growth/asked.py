@@ -44,6 +44,10 @@ _TEXTS: Final = frozenset(
         "matched_by",
         "mobile_text",
         "name",
+        "base_url",
+        "password_ref",
+        "pattern",
+        "settings",
         "outcome",
         "port",
         "raw_status",
@@ -61,7 +65,18 @@ _TEXTS: Final = frozenset(
     }
 )
 _BYTES: Final = frozenset(
-    {"answer", "api_key", "body", "headers_sealed", "password_sealed", "payload", "query", "raw", "secrets_sealed"}
+    {
+        "answer",
+        "api_key",
+        "fallback_sealed",
+        "body",
+        "headers_sealed",
+        "password_sealed",
+        "payload",
+        "query",
+        "raw",
+        "secrets_sealed",
+    }
 )
 # Statuses that are codes, and an id that is a count.
 _NUMBERS: Final = frozenset(
