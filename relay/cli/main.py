@@ -6,6 +6,7 @@ import click
 
 from relay import __version__
 from relay.cli import exits
+from relay.cli.accounts import accounts
 from relay.cli.demo import demo
 from relay.cli.dev import dev
 from relay.cli.doctor import doctor
@@ -39,5 +40,5 @@ def relay() -> None:
     """
 
 
-for _command in (serve, migrate, sandbox, keys, erase, openapi, doctor, dev, demo):
+for _command in (serve, migrate, sandbox, keys, accounts, erase, openapi, doctor, dev, demo):
     relay.add_command(_command)
