@@ -1,5 +1,6 @@
 """What the commands under ``relay accounts`` share: options, passwords, and the way to the database."""
 
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -120,7 +121,7 @@ def password_of(given: Mapping[str, Any]) -> dict[str, str]:
     if given["password_ref"]:
         return {"password_ref": given["password_ref"]}
     if wanted:
-        line = click.get_text_stream("stdin").readline().rstrip("\r\n")
+        line = sys.stdin.readline().rstrip("\r\n")
         return {"password_md5" if given["password_md5_stdin"] else "password": line}
     return {"password": click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)}
 
