@@ -236,6 +236,20 @@ async def test_pulls_and_balances_take_the_other_credentials_as_well() -> None:
     assert calls.told == ["newer", "newer"]
 
 
+async def test_a_pulled_body_that_breaks_our_reader_is_handed_over_all_the_same() -> None:
+    calls = Calls(Upstream(OLD))
+
+    def broken(raw: Any) -> Reading[Any]:
+        raise ZeroDivisionError("our own mistake")
+
+    calls.upstream.read_reports = broken  # type: ignore[method-assign]  # for this one
+
+    pulled = await calls.live.pull(ACCOUNT, "report")
+
+    assert isinstance(pulled, Pulled)
+    assert pulled.body == b"rows"
+
+
 async def test_a_disabled_or_deleted_account_is_not_tried_again() -> None:
     calls = Calls(Upstream(NEW), msgspec.structs.replace(ROTATED, disabled=True))
 
