@@ -34,6 +34,7 @@ class PullWorker:
         self._clock = clock
         self._metrics = metrics
         self._due_s: dict[tuple[AccountId, BodyKind], float] = {}
+        self._ended_s: dict[tuple[AccountId, BodyKind], float] = {}
         self._rounds: dict[tuple[AccountId, BodyKind], asyncio.Task[None]] = {}
         self.stopping = False
 
@@ -47,16 +48,18 @@ class PullWorker:
                 for key in self._wanted():
                     if not leads:
                         # Whoever leads now may begin to pull until the moment when we do, and then waits for an answer.
-                        self._due_s[key] = now_s + self._rest_s(*key)
+                        self._due_s[key] = now_s + max(self._interval_s(*key), self._timeout_s(key[0]))
+                        self._ended_s.pop(key, None)
                     task = running.get(key)
                     if task is not None and task.done():
                         del running[key]
                         # Raises what broke it, so that the supervisor tells.
                         task.result()
                         task = None
-                    # A shorter interval counts at once.
-                    self._due_s[key] = min(self._due_s.get(key, now_s), now_s + self._rest_s(*key))
-                    if task is None and self._due_s[key] <= now_s:
+                    if key in self._ended_s:
+                        # Each time: the interval may be another one by now.
+                        self._due_s[key] = self._ended_s[key] + self._interval_s(*key)
+                    if task is None and self._due_s.get(key, now_s) <= now_s:
                         running[key] = asyncio.create_task(self._round(*key))
                 await self._clock.sleep(min(_LOOK_S, self._wait_s(now_s)))
             await self.idle()
@@ -98,10 +101,6 @@ class PullWorker:
         account = self._accounts.get(account_id)
         return _LOOK_S if account is None else account.pull_interval_s * _INTERVALS[kind]
 
-    def _rest_s(self, account_id: AccountId, kind: BodyKind) -> float:
-        """The longest that may lie before the next pull, from now on."""
-        return max(self._interval_s(account_id, kind), self._timeout_s(account_id))
-
     def _timeout_s(self, account_id: AccountId) -> float:
         account = self._accounts.get(account_id)
         return 0.0 if account is None else account.timeout_s
@@ -122,7 +121,8 @@ class PullWorker:
                 if result.outcome != "rows" or self.stopping:
                     return
         finally:
-            self._due_s[account_id, kind] = self._clock.monotonic_s() + self._interval_s(account_id, kind)
+            self._ended_s[account_id, kind] = self._clock.monotonic_s()
+            self._due_s[account_id, kind] = self._ended_s[account_id, kind] + self._interval_s(account_id, kind)
 
     def _tell(self, account_id: AccountId, name: str, kind: BodyKind, result: PullResult) -> None:
         self._metrics.upstream_called(name, kind, result.outcome, result.seconds)

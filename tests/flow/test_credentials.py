@@ -163,4 +163,12 @@ async def test_pulls_that_are_switched_off_stop_and_a_disabled_account_sends_not
         await world.admin.patch(path, json={"disabled": False, "pull_reports": True})
         clock.move(10)
         await until(lambda: codes["report", "00"] > pulled)
+        # The interval counts from the last pull on, whatever it was then.
+        await world.admin.patch(path, json={"pull_interval_s": 86_400})
+        await world.gateway.pull.idle()
+        pulled = codes["report", "00"]
+        await time_passes()
+        assert codes["report", "00"] == pulled
+        await world.admin.patch(path, json={"pull_interval_s": 1})
+        await until(lambda: codes["report", "00"] > pulled)
         await world.message_when((await world.send(MOBILE))["id"], "delivered")
