@@ -12,7 +12,7 @@ Layers, each knows only what stands below it; adapters do not know each other (c
     store               transaction scripts, and the SQLite driver that runs them
     webhooks            signing, posting, where posts may go
     transport           HTTP/1.1 client under httpx that knows whether a byte was written
-    system              clocks and randomness
+    system              clocks, randomness, and secrets that stand elsewhere
     ------------------------------------------------------------------ core
     services            one use case a file: accept, submit, reroute, receive, apply, pull, deliver, administer, erase;
                         membership says what is this process's own among its replicas, routing which account takes a

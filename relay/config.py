@@ -30,6 +30,7 @@ _NAMES_FILES: Final = frozenset({"keyring", "keyring_file"})
 _CIDRS: Final = "CIDRs such as 10.20.0.0/16, separated by commas, or empty"
 _SUFFIXES: Final = "suffixes such as .corp.example, separated by commas, or empty"
 _WORDS: Final = "words of 1 to 20 letters or digits, separated by commas; a comma alone for none"
+_DIRECTORIES: Final = "absolute paths, separated by commas, or empty"
 _DATABASE: Final = "sqlite:///path or postgresql://user:password@host/name, or empty"
 _ANY_PORT: Final = "0 takes any free one, which the log then names"
 _KEYRING: Final = "lines of a key ring, or empty"
@@ -65,6 +66,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database_readers: Annotated[int, _within("connections", 1, 64)]
     keyring: Annotated[str, _is("text", _KEYRING, note="secret", secret=True)]
     keyring_file: Annotated[str, _is("path", _KEYRING_FILE)]
+    secret_dirs: Annotated[tuple[str, ...], _is("list", _DIRECTORIES)]
     drain_s: Annotated[float, _within("seconds", 0, 600)]
     drain_announce_s: Annotated[float, _within("seconds", 0, 60)]
     reader_threads: Annotated[int, _within("threads", 1, 64)]
@@ -290,11 +292,18 @@ def _check_words(texts: tuple[str, ...]) -> tuple[str, ...]:
     return texts
 
 
+def _check_directories(texts: tuple[str, ...]) -> tuple[str, ...]:
+    if any(not text.startswith("/") for text in texts):
+        raise ValueError(texts)
+    return texts
+
+
 _CHECKS: Final[Mapping[str, Callable[[Any], object]]] = {
     "public_url": _check_public_url,
     "database_url": _check_database_url,
     "quota_timezone": _check_timezone,
     "opt_out_keywords": _check_words,
+    "secret_dirs": _check_directories,
     "egress_allow_cidrs": _check_cidrs,
     "egress_allow_host_suffixes": _check_suffixes,
 }

@@ -1,16 +1,24 @@
-"""The machine's own clock and randomness, behind the ports; and the clock of several machines."""
+"""The machine's own clock, randomness and secrets, behind the ports; and the clock of several machines."""
 
 import asyncio
+import os
 import random
 import secrets
+import stat
 import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 import uuid_utils
 
+from relay.domain.errors import SecretUnreadable
 from relay.ports import Clock, Entropy
 
 _TIME_DIGITS: Final = 12
+_MOST_SECRET_CHARACTERS: Final = 128
+_OWN: Final = ("RELAY_", "PG")
+"""Variables of the gateway itself, and of its database's client, are no passwords of accounts."""
 
 
 class SystemClock:
@@ -97,3 +105,64 @@ class SystemEntropy:
     def jitter(self) -> float:
         """0..1; spreads retries, protects nothing."""
         return random.random()  # noqa: S311 - spreads retries, protects nothing
+
+
+class SystemSecrets:
+    """``ports.SecretReader`` of this machine: files below ``directories``, and the environment.
+
+    Decision: a secret is one line of at most 128 characters in a regular file, which most files are not, because who
+    may administer accounts chooses what is read, and where its MD5 is sent to.
+    """
+
+    def __init__(self, directories: Sequence[str], environ: Mapping[str, str] | None = None) -> None:
+        """``environ``: that of the process, unless another is given."""
+        self._directories = tuple(directories)
+        self._environ = os.environ if environ is None else environ
+
+    async def read(self, reference: str) -> str:
+        """What stands there now, without the end of its line. Raises SecretUnreadable."""
+        kind, _, where = reference.partition(":")
+        if kind == "file":
+            return _one_line(await asyncio.to_thread(self._read_file, where))
+        if kind == "env":
+            return _one_line(self._read_variable(where))
+        raise SecretUnreadable("a reference reads file:/absolute/path or env:NAME")
+
+    def _read_variable(self, name: str) -> str:
+        if name.startswith(_OWN):
+            raise SecretUnreadable("variables of the gateway itself are not read")
+        value = self._environ.get(name)
+        if value is None:
+            raise SecretUnreadable("the variable is not set")
+        return value
+
+    def _read_file(self, path: str) -> str:
+        if not path.startswith("/"):
+            raise SecretUnreadable("the path is not absolute")
+        try:
+            # The real one, so that no link leads out of the directories.
+            real = Path(path).resolve(strict=True)
+            if not any(real.is_relative_to(Path(directory).resolve()) for directory in self._directories):
+                raise SecretUnreadable("the file is in no directory that secrets are read from (RELAY_SECRET_DIRS)")
+            # Without waiting: somebody may have put a pipe there.
+            fd = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                if not stat.S_ISREG(os.fstat(fd).st_mode):
+                    raise SecretUnreadable("it is not a regular file")
+                return os.read(fd, 4 * _MOST_SECRET_CHARACTERS + 3).decode()
+            finally:
+                os.close(fd)
+        except UnicodeDecodeError as error:
+            raise SecretUnreadable("it is not text") from error
+        except (OSError, RuntimeError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) and error.strerror else "no such path"
+            raise SecretUnreadable(f"the file cannot be read: {why}") from error
+
+
+def _one_line(text: str) -> str:
+    line = text.removesuffix("\n").removesuffix("\r")
+    if not line:
+        raise SecretUnreadable("it is empty")
+    if len(line) > _MOST_SECRET_CHARACTERS or any(end in line for end in "\r\n\0"):
+        raise SecretUnreadable(f"it is not one line of at most {_MOST_SECRET_CHARACTERS} characters")
+    return line

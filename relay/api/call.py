@@ -102,6 +102,11 @@ class Call:
         value = self._headers.get(name)
         return None if value is None else value.decode("latin-1")
 
+    def header_list(self, name: bytes) -> str | None:
+        """All values of a header that is a list (lower-case name), joined as one (RFC 9110, section 5.3)."""
+        values = [value for key, value in self.scope["headers"] if key == name]
+        return b",".join(values).decode("latin-1") if values else None
+
     @property
     def path(self) -> str:
         """The path as it was routed."""

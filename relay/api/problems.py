@@ -161,7 +161,9 @@ def problem_of(error: RelayError, scope: Scope, request_id: str) -> Problem:
         request_id=request_id,
         retryable=kind.retryable,
         errors=list(error.errors) if isinstance(error, Refusal) else [],
-        provider=None,
+        provider=ProviderWords(code=error.provider_code, message=error.provider_message)
+        if isinstance(error, CredentialsRefused)
+        else None,
     )
 
 

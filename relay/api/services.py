@@ -7,10 +7,13 @@ import msgspec
 from relay.ports import Clock, Store
 from relay.services.accept import Accept
 from relay.services.admin.accounts import AccountsAdmin
+from relay.services.admin.callback_tokens import CallbackTokensAdmin
+from relay.services.admin.credentials import CredentialsAdmin
 from relay.services.admin.extensions import ExtensionsAdmin
 from relay.services.admin.keyring import KeyRingAdmin
 from relay.services.admin.keys import KeysAdmin
 from relay.services.admin.orphans import OrphansAdmin
+from relay.services.admin.probe import Probe
 from relay.services.admin.quarantine import QuarantineAdmin
 from relay.services.admin.suppressions import SuppressionsAdmin
 from relay.services.admin.teams import TeamsAdmin
@@ -37,6 +40,9 @@ class ApiServices:
     wait: Wait
     receive: Receive
     accounts_admin: AccountsAdmin
+    account_credentials: CredentialsAdmin
+    account_tokens: CallbackTokensAdmin
+    account_probe: Probe
     teams_admin: TeamsAdmin
     extensions_admin: ExtensionsAdmin
     keys_admin: KeysAdmin

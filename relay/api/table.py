@@ -4,6 +4,7 @@ from typing import Final
 
 from relay.api.operations import Operation
 from relay.api.routes import (
+    account_access,
     account_health,
     accounts,
     audit,
@@ -37,6 +38,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *callbacks.OPERATIONS,
     *accounts.OPERATIONS,
     *account_health.OPERATIONS,
+    *account_access.OPERATIONS,
     *teams.OPERATIONS,
     *extensions.OPERATIONS,
     *keys.OPERATIONS,

@@ -16,14 +16,17 @@ from relay.domain.suppressions import OptOutWords
 from relay.ports import Store, StoredEffects
 from relay.services.accounts import AccountBook
 from relay.services.admin.accounts import AccountsAdmin
+from relay.services.admin.callback_tokens import CallbackTokensAdmin
+from relay.services.admin.credentials import CredentialsAdmin
 from relay.services.admin.extensions import ExtensionsAdmin
 from relay.services.admin.keyring import KeyRingAdmin
 from relay.services.admin.keys import KeysAdmin
 from relay.services.admin.orphans import OrphansAdmin
+from relay.services.admin.probe import Probe
 from relay.services.admin.quarantine import QuarantineAdmin
 from relay.services.admin.suppressions import SuppressionsAdmin
 from relay.services.admin.teams import TeamsAdmin
-from relay.system import SystemClock, SystemEntropy
+from relay.system import SystemClock, SystemEntropy, SystemSecrets
 from relay.transport import Transport
 
 
@@ -33,6 +36,9 @@ class Admin:
 
     store: Store
     accounts: AccountsAdmin
+    account_credentials: CredentialsAdmin
+    account_tokens: CallbackTokensAdmin
+    account_probe: Probe
     teams: TeamsAdmin
     extensions: ExtensionsAdmin
     keys: KeysAdmin
@@ -47,14 +53,18 @@ async def open_admin(settings: Settings) -> AsyncIterator[Admin]:
     """On a migrated database. A running gateway sees within seconds what is changed here. Raises StoreUnavailable,
     KeyRingError."""
     clock, entropy = SystemClock(), SystemEntropy()
+    secrets = SystemSecrets(settings.secret_dirs)
     client = httpx.AsyncClient(transport=Transport(), trust_env=False, follow_redirects=False)
     async with client, open_store(settings) as store:
         provider = providers.find(PROVIDER)(client)
-        accounts = AccountBook(store, clock, sandbox_for_live=False)
+        accounts = AccountBook(store, clock, sandbox_for_live=False, secrets=secrets)
         await accounts.refresh()
         yield Admin(
             store=store,
-            accounts=AccountsAdmin(store, accounts, clock, entropy),
+            accounts=AccountsAdmin(store, accounts, secrets, clock, entropy),
+            account_credentials=CredentialsAdmin(store, accounts, provider, secrets, clock, entropy),
+            account_tokens=CallbackTokensAdmin(store, accounts, clock, entropy),
+            account_probe=Probe(store, accounts, provider, _left_to_the_gateway, clock, entropy),
             teams=TeamsAdmin(
                 store, accounts, clock, entropy, quota_zone=ZoneInfo(settings.quota_timezone), gone=_nobody_to_tell
             ),

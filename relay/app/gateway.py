@@ -27,16 +27,20 @@ from relay.ports import Clock, Entropy, Hints, Poster, Provider, Store
 from relay.services.accept import Accept
 from relay.services.accounts import AccountBook
 from relay.services.admin.accounts import AccountsAdmin
+from relay.services.admin.callback_tokens import CallbackTokensAdmin
+from relay.services.admin.credentials import CredentialsAdmin
 from relay.services.admin.extensions import ExtensionsAdmin
 from relay.services.admin.keyring import KeyRingAdmin
 from relay.services.admin.keys import KeysAdmin
 from relay.services.admin.orphans import OrphansAdmin
+from relay.services.admin.probe import Probe
 from relay.services.admin.quarantine import QuarantineAdmin
 from relay.services.admin.suppressions import SuppressionsAdmin
 from relay.services.admin.teams import TeamsAdmin
 from relay.services.apply import Apply
 from relay.services.authenticate import Authenticate
 from relay.services.balance import Balances
+from relay.services.credentials import LiveCredentials
 from relay.services.deliver import Deliver, Lanes
 from relay.services.erase import Erase
 from relay.services.idempotency import InFlight
@@ -54,12 +58,13 @@ from relay.services.subscribe import Subscribe
 from relay.services.wait import Wait
 from relay.store.spool import Spool
 from relay.store.store import ScriptStore
-from relay.system import SharedClock, SharedEntropy, SystemClock, SystemEntropy
+from relay.system import SharedClock, SharedEntropy, SystemClock, SystemEntropy, SystemSecrets
 from relay.telemetry.metrics import Metrics
 from relay.transport import Transport
 from relay.webhooks import EgressPolicy, WebhookPoster
 from relay.workers.aftermath import Aftermath
 from relay.workers.breakers import BreakerWatch
+from relay.workers.credentials import CredentialsTold
 from relay.workers.deliver import DeliverWorker
 from relay.workers.hints import Hearing, Silent
 from relay.workers.key_uses import KeyUses
@@ -115,7 +120,7 @@ class Gateway:
             allow_cidrs=settings.egress_allow_cidrs,
             allow_host_suffixes=settings.egress_allow_host_suffixes,
         )
-        provider = outside.provider or providers.find(PROVIDER)(
+        straight = outside.provider or providers.find(PROVIDER)(
             self._client(Transport(max_connections=settings.submit_max_in_flight_total))
         )
         poster = outside.poster or WebhookPoster(
@@ -124,7 +129,9 @@ class Gateway:
             egress=egress,
             version=relay.__version__,
         )
-        self.accounts = AccountBook(store, clock, sandbox_for_live=development)
+        secrets = SystemSecrets(settings.secret_dirs)
+        self.accounts = AccountBook(store, clock, sandbox_for_live=development, secrets=secrets)
+        provider = LiveCredentials(straight, self.accounts, clock, CredentialsTold(clock))
         self._membership = _membership(settings, store, outside, shared, entropy)
         members: Members = self._membership or Alone(entropy)
         lanes.members = members
@@ -228,7 +235,10 @@ class Gateway:
             receive=Receive(
                 apply, self.accounts, self.spool, entropy, store_timeout_s=settings.callback_store_timeout_s
             ),
-            accounts_admin=AccountsAdmin(store, self.accounts, clock, entropy),
+            accounts_admin=AccountsAdmin(store, self.accounts, secrets, clock, entropy),
+            account_credentials=CredentialsAdmin(store, self.accounts, straight, secrets, clock, entropy),
+            account_tokens=CallbackTokensAdmin(store, self.accounts, clock, entropy),
+            account_probe=Probe(store, self.accounts, straight, aftermath, clock, entropy),
             teams_admin=TeamsAdmin(
                 store,
                 self.accounts,

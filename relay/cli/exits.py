@@ -4,6 +4,7 @@ from typing import Final
 
 from relay.domain.errors import (
     ConfigError,
+    CredentialsRefused,
     KeyRingError,
     Refusal,
     RelayError,
@@ -43,6 +44,8 @@ def explain(error: RelayError) -> tuple[int, str]:
     says = " ".join(str(error).split()) or (type(error).__doc__ or "").partition("\n")[0]
     if isinstance(error, Refusal) and error.errors:
         says += " " + "; ".join(f"{wrong.pointer} {wrong.detail}" for wrong in error.errors)
+    if isinstance(error, CredentialsRefused):
+        says += f" It says: {error.provider_code} {error.provider_message or ''}".rstrip()
     return code, f"relay: {what}: {says}"
 
 

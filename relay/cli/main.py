@@ -6,6 +6,7 @@ import click
 
 from relay import __version__
 from relay.cli import exits
+from relay.cli.accounts import accounts
 from relay.cli.audit import audit
 from relay.cli.demo import demo
 from relay.cli.dev import dev
@@ -50,6 +51,7 @@ for _command in (
     serve,
     migrate,
     sandbox,
+    accounts,
     teams,
     extensions,
     keys,

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from relay.domain.ids import AccountId
-from relay.domain.times import instant
+from relay.domain.times import instant, instant_or_none
 
 PwdCase = Literal["lower", "upper"]
 CodeClass = Literal["auth", "balance", "ip", "content", "recipient", "throttled", "busy", "duplicate", "other"]
@@ -29,11 +29,22 @@ class CodeRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     scope: CodeScope = "task"
 
 
+class Credentials(msgspec.Struct, frozen=True, kw_only=True):
+    """What a call to the provider proves itself with: the account's name there, and the MD5 of its password."""
+
+    account: str
+    password_md5: str
+
+    def __repr__(self) -> str:
+        """Without any of it."""
+        return "Credentials()"
+
+
 class Account(msgspec.Struct, frozen=True, kw_only=True):
     """One account at the provider, with its credentials in clear: lives in memory only, never encoded.
 
     ``password_md5`` is 32 hex digits, sent in the case of ``pwd_case``; ``password_ref`` says where the password is
-    read from (``file:…``, ``env:…``); ``fallback_md5`` is the password before, good until ``fallback_until_ms``. Rates
+    read from (``file:…``, ``env:…``); ``fallback`` are the credentials before, good until ``fallback_until_ms``. Rates
     are per second, times in seconds. Below ``low_balance`` (SMS) a prepaid account's teams are told. Extensions leased
     on the account have ``extension_digits``; None: any number. ``version`` counts changes from 1.
     """
@@ -62,13 +73,27 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     low_balance: int | None = None
     extension_digits: int | None = None
     password_ref: str | None = None
-    fallback_md5: str | None = None
+    fallback: Credentials | None = None
     fallback_until_ms: int | None = None
     version: int = 1
 
     def __repr__(self) -> str:
         """Without the credentials."""
         return f"Account({self.id})"
+
+    @property
+    def credentials(self) -> Credentials:
+        """What its calls use."""
+        return Credentials(account=self.account, password_md5=self.password_md5)
+
+    def with_credentials(self, credentials: Credentials) -> "Account":
+        """The same account, whose calls use these."""
+        return msgspec.structs.replace(self, account=credentials.account, password_md5=credentials.password_md5)
+
+    def live_fallback(self, now_ms: int) -> Credentials | None:
+        """The credentials before, while their time lasts."""
+        until_ms = self.fallback_until_ms
+        return self.fallback if until_ms is not None and now_ms < until_ms else None
 
 
 class AccountView(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +121,43 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     sandbox: bool
     disabled: bool
     created_at: datetime
+    password_ref: Annotated[str | None, msgspec.Meta(description="Where the password is read from.")]
+    fallback_until: Annotated[
+        datetime | None, msgspec.Meta(description="How long the credentials before the last rotation are a fall-back.")
+    ]
+
+
+class CallbackToken(msgspec.Struct, frozen=True, kw_only=True):
+    """One live callback token, of which only the hash is known; dead from ``expires_ms`` on."""
+
+    account_id: AccountId
+    created_ms: int
+    expires_ms: int | None = None
+
+    def is_live(self, now_ms: int) -> bool:
+        """Whether callbacks may still come by it."""
+        return self.expires_ms is None or now_ms < self.expires_ms
+
+
+class CallbackTokenView(msgspec.Struct, frozen=True, kw_only=True):
+    """A callback token as the platform team sees it. `id` is made of its hash and says nothing about the token."""
+
+    id: Annotated[str, msgspec.Meta(examples=["9f86d081884c7d65"])]
+    created_at: datetime
+    expires_at: datetime | None
+
+
+TOKEN_ID_BYTES: Final = 8
+"""How much of a token's hash names it."""
+
+
+def token_view(token_hash: bytes, token: CallbackToken) -> CallbackTokenView:
+    """What may be shown of a token."""
+    return CallbackTokenView(
+        id=token_hash[:TOKEN_ID_BYTES].hex(),
+        created_at=instant(token.created_ms),
+        expires_at=instant_or_none(token.expires_ms),
+    )
 
 
 class BalanceView(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,4 +198,6 @@ def view_of(account: Account) -> AccountView:
         sandbox=account.sandbox,
         disabled=account.disabled,
         created_at=instant(account.created_ms),
+        password_ref=account.password_ref,
+        fallback_until=instant_or_none(account.fallback_until_ms),
     )

@@ -19,7 +19,7 @@ RelayError
 │   ├── AlreadySettled      revoked, expired, assigned, dismissed: nothing more can become of it
 │   ├── InUse               others need it, so it cannot go
 │   ├── PreconditionFailed  somebody has changed it since it was read
-│   ├── CredentialsRefused  the provider does not take them
+│   ├── CredentialsRefused  the provider does not take them; carries its words
 │   ├── ProviderUnreachable
 │   ├── IdempotencyKeyInvalid
 │   ├── IdempotencyKeyInUse
@@ -39,6 +39,7 @@ RelayError
 ├── KeyRingError            no key ring, or not the one that the data was sealed with
 ├── ConfigError             a setting is wrong; names the key, its unit and range
 ├── Withheld                some numbers of a message may not get it; stays inside
+├── SecretUnreadable        what a reference points at cannot be read, or must not be
 ├── NothingSent             a request failed and provably not one byte of it was written
 └── Exhausted               the retry schedule has no further attempt
 """
@@ -150,6 +151,11 @@ class PreconditionFailed(Refusal):
 class CredentialsRefused(Refusal):
     """The provider does not take these credentials."""
 
+    def __init__(self, detail: str, *, provider_code: str, provider_message: str | None) -> None:
+        super().__init__(detail)
+        self.provider_code = provider_code
+        self.provider_message = provider_message
+
 
 class ProviderUnreachable(Refusal):
     """The provider does not answer."""
@@ -234,6 +240,10 @@ class Withheld(RelayError):
         super().__init__(f"{len(numbers)} numbers are withheld")
         self.numbers = numbers
         self.retry_after_s = retry_after_s
+
+
+class SecretUnreadable(RelayError):
+    """A secret cannot be read. The words name the reason, and nothing of what stands there."""
 
 
 class NothingSent(RelayError):

@@ -10,11 +10,12 @@ def client_address(peer: str, forwarded_for: str | None, proxies: int) -> Addres
     """The address of the client behind ``proxies`` trusted proxies; None when it cannot be told.
 
     ``peer`` is the connection's other end; each trusted proxy has appended the address that it saw to
-    X-Forwarded-For, so the list is walked from the right, and what stands further left is the client's own claim.
+    X-Forwarded-For (all of its lines, joined by commas), so the list is walked from the right, and what stands further
+    left is the client's own claim. An empty entry counts as one: what cannot be read is no reason to look further left.
     """
     if proxies == 0:
         return _read(peer)
-    hops = [hop.strip() for hop in (forwarded_for or "").split(",") if hop.strip()]
+    hops = (forwarded_for or "").split(",")
     if len(hops) < proxies:
         return None
     return _read(hops[-proxies])
@@ -31,7 +32,9 @@ def is_allowed(address: Address | None, allow: Iterable[str]) -> bool:
 def _read(text: str) -> Address | None:
     host = text.strip()
     if host.startswith("["):
-        host = host[1:].partition("]")[0]
+        host, end, _ = host[1:].partition("]")
+        if not end:
+            return None
     elif host.count(":") == 1:
         # Some proxies write the port behind an IPv4 address.
         host = host.partition(":")[0]

@@ -76,10 +76,12 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BalanceUnknown(msgspec.Struct, frozen=True, kw_only=True):
-    """No balance could be had: the provider's code, or a class of failure."""
+    """No balance could be had: the provider's code and words, or a class of failure: ``refused`` (with a code),
+    ``http_<status>``, or what became of the call."""
 
     code: str | None
     why: str
+    message: str | None = None
 
 
 class ReportRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -113,6 +113,7 @@ __all__ = [
     "RoutingStore",
     "SealedBatch",
     "SealedPosition",
+    "SecretReader",
     "SetAside",
     "Spool",
     "Standing",
@@ -174,6 +175,13 @@ class Provider(Protocol):
 
     def read_inbound(self, raw: RawBody) -> Reading[InboundRow]:
         """Decode a pushed or pulled body of inbound messages. Total: any bytes give a Reading."""
+
+
+class SecretReader(Protocol):
+    """Reads what a reference points at: ``file:/absolute/path`` or ``env:NAME``."""
+
+    async def read(self, reference: str) -> str:
+        """One line, without its end. Raises SecretUnreadable, which shows nothing of the content."""
 
 
 class Poster(Protocol):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from relay.domain.accounts import Account, BalanceView
+from relay.domain.accounts import Account, BalanceView, CallbackToken
 from relay.domain.audit import AuditEntry, AuditFilter, AuditView
 from relay.domain.extensions import ExtensionView, Held
 from relay.domain.ids import AccountId, EndpointId, KeyId, TeamId
@@ -23,11 +23,49 @@ class AccountStore(Protocol):
     ) -> Stored | Replay:
         """Store an account, its password sealed, its callback token hashed. Raises AlreadyExists for a taken name."""
 
+    async def change_account(
+        self, account: Account, *, entry: AuditEntry, idempotency: Idempotency | None = None
+    ) -> Stored | Replay:
+        """Write all of the account over its version ``account.version``, which is counted up. Raises AlreadyExists for
+        a taken name, PreconditionFailed when it has another version, or is gone."""
+
+    async def delete_account(
+        self, account_id: AccountId, *, version: int | None, entry: AuditEntry, now_ms: int
+    ) -> None:
+        """Whatever of it could be used goes, and its name is free; what was sent by it still names it. Raises NotFound,
+        PreconditionFailed when its version is not ``version`` (None: any), and InUse while a team names it, an
+        extension is leased on it, a message of it is not final, or it takes traffic."""
+
+    async def forget_expired(self, now_ms: int) -> None:
+        """Fall-back credentials and callback tokens whose time is over are erased."""
+
     async def accounts(self) -> list[Account]:
         """All of them, oldest first, credentials in clear."""
 
-    async def callback_tokens(self) -> dict[bytes, AccountId]:
-        """SHA-256 of every live callback token, and whose it is."""
+    async def account(self, account_id: AccountId) -> Account | None:
+        """One of them, credentials in clear."""
+
+    async def callback_tokens(self) -> dict[bytes, CallbackToken]:
+        """Every callback token by its SHA-256; one whose time is over may still be among them."""
+
+    async def callback_tokens_of(self, account_id: AccountId) -> dict[bytes, CallbackToken]:
+        """Those of one account, oldest first."""
+
+    async def rotate_callback_token(
+        self,
+        account_id: AccountId,
+        token: str,
+        *,
+        now_ms: int,
+        expires_ms: int,
+        entry: AuditEntry,
+        idempotency: Idempotency | None,
+    ) -> Stored | Replay:
+        """Add a token. The newest of the others ends at ``expires_ms`` at the latest, all older ones at once: two are
+        live at most. Raises NotFound."""
+
+    async def revoke_callback_token(self, account_id: AccountId, token_id: str, *, entry: AuditEntry) -> bool:
+        """End the token of this id (see ``token_view``) at once. False when the account has none."""
 
 
 class BalanceStore(Protocol):

@@ -35,13 +35,14 @@ class EndpointRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccountRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Create a provider account. Exactly one of ``password`` and ``password_md5``."""
+    """Create a provider account. Exactly one of ``password``, ``password_md5`` and ``password_ref``."""
 
     name: str
     base_url: str
     account: str
     password: str | None = None
     password_md5: str | None = None
+    password_ref: str | None = None
     pwd_case: PwdCase = "lower"  # noqa: S105 - a case, no password
     max_mobiles: int = 3000
     requests_per_s: float = 10.0

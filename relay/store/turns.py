@@ -30,6 +30,10 @@ ALONE: Final = Turn(alone=True)
 TEAMS: Final = Turn(locks=("teams",))
 """Names of teams and leases of extensions: what is free when it is looked at must be free when it is taken."""
 
+ACCOUNTS: Final = Turn(locks=("accounts",))
+"""Accounts and their callback tokens change one at a time: names are taken once, and two tokens at most are live. They
+change seldom."""
+
 
 def accept(
     draft: MessageDraft, *, limited: bool, repeats: bool, quota: Quota | None, idempotency: Idempotency | None

@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 
+from relay.domain.accounts import Account
 from relay.domain.ids import AccountId
 from relay.domain.provider import BodyKind
 from relay.domain.times import SECOND_MS
@@ -33,6 +34,7 @@ class PullWorker:
         self._clock = clock
         self._metrics = metrics
         self._due_s: dict[tuple[AccountId, BodyKind], float] = {}
+        self._ended_s: dict[tuple[AccountId, BodyKind], float] = {}
         self._rounds: dict[tuple[AccountId, BodyKind], asyncio.Task[None]] = {}
         self.stopping = False
 
@@ -47,12 +49,16 @@ class PullWorker:
                     if not leads:
                         # Whoever leads now may begin to pull until the moment when we do, and then waits for an answer.
                         self._due_s[key] = now_s + max(self._interval_s(*key), self._timeout_s(key[0]))
+                        self._ended_s.pop(key, None)
                     task = running.get(key)
                     if task is not None and task.done():
                         del running[key]
                         # Raises what broke it, so that the supervisor tells.
                         task.result()
                         task = None
+                    if key in self._ended_s:
+                        # Each time: the interval may be another one by now.
+                        self._due_s[key] = self._ended_s[key] + self._interval_s(*key)
                     if task is None and self._due_s.get(key, now_s) <= now_s:
                         running[key] = asyncio.create_task(self._round(*key))
                 await self._clock.sleep(min(_LOOK_S, self._wait_s(now_s)))
@@ -88,15 +94,8 @@ class PullWorker:
         return sum(not task.done() for task in self._rounds.values())
 
     def _wanted(self) -> list[tuple[AccountId, BodyKind]]:
-        wanted: list[tuple[AccountId, BodyKind]] = []
-        for account in self._accounts.all():
-            if account.disabled:
-                continue
-            if account.pull_reports:
-                wanted.append((account.id, "report"))
-            if account.pull_inbound:
-                wanted.append((account.id, "mo"))
-        return wanted
+        kinds: tuple[BodyKind, ...] = ("report", "mo")
+        return [(account.id, kind) for account in self._accounts.all() for kind in kinds if _pulls(account, kind)]
 
     def _interval_s(self, account_id: AccountId, kind: BodyKind) -> float:
         account = self._accounts.get(account_id)
@@ -111,17 +110,19 @@ class PullWorker:
 
     async def _round(self, account_id: AccountId, kind: BodyKind) -> None:
         """Pull while rows come, then note when to ask again."""
-        account = self._accounts.get(account_id)
-        if account is None:
-            return
         try:
             while self._members.leads():
+                # Each time: it may have been switched off, or have other credentials by now.
+                account = self._accounts.get(account_id)
+                if account is None or not _pulls(account, kind):
+                    return
                 result = await self._pull.once(account, kind)
                 self._tell(account_id, account.name, kind, result)
                 if result.outcome != "rows" or self.stopping:
                     return
         finally:
-            self._due_s[account_id, kind] = self._clock.monotonic_s() + self._interval_s(account_id, kind)
+            self._ended_s[account_id, kind] = self._clock.monotonic_s()
+            self._due_s[account_id, kind] = self._ended_s[account_id, kind] + self._interval_s(account_id, kind)
 
     def _tell(self, account_id: AccountId, name: str, kind: BodyKind, result: PullResult) -> None:
         self._metrics.upstream_called(name, kind, result.outcome, result.seconds)
@@ -139,3 +140,7 @@ class PullWorker:
             detail=result.detail,
             duration_ms=round(result.seconds * SECOND_MS),
         )
+
+
+def _pulls(account: Account, kind: BodyKind) -> bool:
+    return not account.disabled and (account.pull_reports if kind == "report" else account.pull_inbound)

@@ -88,6 +88,7 @@ class Upkeep:
         self._balance_interval_s = balance_interval_s
         self._keep_ms = int(idempotency_keep_s * SECOND_MS)
         self._set_aside = 0
+        self._unreadable: dict[AccountId, str] = {}
 
     async def sweep(self) -> None:
         """End what waited too long."""
@@ -121,10 +122,23 @@ class Upkeep:
         return swept.more
 
     async def accounts(self) -> None:
-        """See accounts that another process has changed."""
+        """See accounts that another process has changed, and passwords that stand elsewhere; erase what has expired."""
         while True:
             await self._accounts.refresh()
+            self._tell_of_passwords()
+            if self._accounts.has_expired() and self._members.leads():
+                await self._store.forget_expired(self._clock.now_ms())
             await self._clock.sleep(_ACCOUNTS_S)
+
+    def _tell_of_passwords(self) -> None:
+        unreadable = self._accounts.unreadable
+        for account_id, why in unreadable.items():
+            if self._unreadable.get(account_id) != why:
+                # The last known one is used; a restart would not know a newer one than the database.
+                log.warning("account.password_unreadable", account_id=account_id, why=why)
+        for account_id in self._unreadable.keys() - unreadable.keys():
+            log.info("account.password_read", account_id=account_id)
+        self._unreadable = unreadable
 
     async def balances(self) -> None:
         """Ask every account for its balance: at once when it is new, then now and then."""

@@ -12,23 +12,26 @@ import pytest
 
 from relay.api.app import create_app
 from relay.api.services import ApiServices, ApiSettings
-from relay.domain.accounts import SANDBOX_URL
+from relay.domain.accounts import SANDBOX_URL, Account, Credentials
 from relay.domain.audit import COMMAND
-from relay.domain.errors import SpoolUnavailable
-from relay.domain.ids import EndpointId, KeyId, TeamId
+from relay.domain.errors import SecretUnreadable, SpoolUnavailable
+from relay.domain.ids import AccountId, EndpointId, KeyId, TeamId
 from relay.domain.keys import KeyView, write_key
 from relay.domain.messages import SubmissionWork
-from relay.domain.provider import RawBody, Reading
+from relay.domain.provider import Accepted, Balance, BalanceUnknown, RawBody, Reading, SendOutcome
 from relay.domain.teams import TEAM_SCOPES, Mode, Scope, hash_secret
 from relay.domain.times import instant, instant_or_none
 from relay.ports import Idempotency, NewKey, PendingRaw, Provider, StoredEffects
 from relay.services.accept import Accept
 from relay.services.accounts import AccountBook
 from relay.services.admin.accounts import AccountsAdmin
+from relay.services.admin.callback_tokens import CallbackTokensAdmin
+from relay.services.admin.credentials import CredentialsAdmin
 from relay.services.admin.extensions import ExtensionsAdmin
 from relay.services.admin.keyring import KeyRingAdmin
 from relay.services.admin.keys import KeysAdmin
 from relay.services.admin.orphans import OrphansAdmin
+from relay.services.admin.probe import Probe
 from relay.services.admin.quarantine import QuarantineAdmin
 from relay.services.admin.suppressions import SuppressionsAdmin
 from relay.services.admin.teams import TeamsAdmin
@@ -104,11 +107,36 @@ class BreakableStore(ScriptStore):
         await super().keep_answer(idempotency)
 
 
+class GivenSecrets:
+    """What stands at references, by these."""
+
+    def __init__(self) -> None:
+        self.lines = {"file:/run/secrets/sms-password": "from the file"}
+
+    async def read(self, reference: str) -> str:
+        if reference not in self.lines:
+            raise SecretUnreadable("it is not there")
+        return self.lines[reference]
+
+
 class SilentProvider:
-    """Keeps what it was given to read, and finds no rows in it."""
+    """Keeps what it was given to read, and finds no rows in it. Asked for a balance or to send it gives the next of its
+    answers, else that all is well, and keeps with which credentials it was asked."""
 
     def __init__(self) -> None:
         self.read: list[RawBody] = []
+        self.balances: list[Balance | BalanceUnknown] = []
+        self.outcomes: list[SendOutcome] = []
+        self.asked: list[Credentials] = []
+        self.sent: list[SubmissionWork] = []
+
+    async def balance(self, account: Account, may_send: object = None) -> Balance | BalanceUnknown:
+        self.asked.append(account.credentials)
+        return self.balances.pop(0) if self.balances else Balance(amount="100", prepaid=True)
+
+    async def send(self, account: Account, work: SubmissionWork, may_send: object = None) -> SendOutcome:
+        self.sent.append(work)
+        return self.outcomes.pop(0) if self.outcomes else Accepted(task_id=None, code="00", message=None)
 
     def read_reports(self, raw: RawBody) -> Reading[Any]:
         self.read.append(raw)
@@ -152,7 +180,8 @@ class Gateway:
         ring = KeyRing({"k1": bytes(32)})
         db = Db(Queries.load("sqlite"), self.entropy, None)
         self.store = BreakableStore(SqliteDriver(path, db), ring)
-        self.accounts = AccountBook(self.store, self.clock, sandbox_for_live=True)
+        self.secrets = GivenSecrets()
+        self.accounts = AccountBook(self.store, self.clock, sandbox_for_live=True, secrets=self.secrets)
         self.provider = SilentProvider()
         self.submissions = Submissions()
         self.set_going: list[StoredEffects] = []
@@ -184,7 +213,10 @@ class Gateway:
             receive=Receive(
                 Apply(store, provider, lambda _: None), self.accounts, FullSpool(), entropy, store_timeout_s=5.0
             ),
-            accounts_admin=AccountsAdmin(store, self.accounts, clock, entropy),
+            accounts_admin=AccountsAdmin(store, self.accounts, self.secrets, clock, entropy),
+            account_credentials=CredentialsAdmin(store, self.accounts, provider, self.secrets, clock, entropy),
+            account_tokens=CallbackTokensAdmin(store, self.accounts, clock, entropy),
+            account_probe=Probe(store, self.accounts, provider, self.set_going.append, clock, entropy),
             teams_admin=TeamsAdmin(store, self.accounts, clock, entropy, quota_zone=CHINA, gone=self.gone.append),
             extensions_admin=ExtensionsAdmin(store, self.accounts, clock, entropy),
             keys_admin=KeysAdmin(store, clock, entropy, changed=authenticate.forget),
@@ -203,6 +235,7 @@ class Gateway:
             clock=clock,
         )
         self.app = create_app(self.services, metrics=self.metrics, settings=ApiSettings())
+        self.account_id = AccountId("")
         self.team_id = TeamId("")
         self.token = ""
         self.client = self.with_key("")
@@ -221,6 +254,7 @@ class Gateway:
             None,
             render,
         )
+        self.account_id = self.accounts.all()[0].id
         self.team_id = await self.team("orders")
         self.client = self.with_key(await self.key(self.team_id, TEAM_SCOPES))
         self.admin = self.with_key(await self.key(None, ("admin",)))

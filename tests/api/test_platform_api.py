@@ -23,7 +23,7 @@ async def test_an_account_shows_its_callback_urls_once_and_its_password_never(ga
     assert got.json() == {key: value for key, value in made.json().items() if key != "callback_urls"}
     assert got.json() in listed.json()["data"]
     for answer in (made, got, listed):
-        assert "password" not in answer.text
+        assert {"password", "password_md5", "fallback"} & set(answer.json()) == set()
         assert ACCOUNT["password"] not in answer.text
 
 

@@ -3,8 +3,7 @@ from typing import cast
 
 import msgspec
 
-from relay.domain.accounts import SANDBOX_URL, Account
-from relay.domain.ids import AccountId
+from relay.domain.accounts import SANDBOX_URL, Account, CallbackToken
 from relay.domain.teams import hash_secret
 from relay.ports import Store
 from relay.services.accounts import AccountBook
@@ -14,10 +13,14 @@ REAL, OTHER, OFF = account_of(1), account_of(2), account_of(3, disabled=True)
 SANDBOX = account_of(9, sandbox=True)
 
 
+def token_of(account: Account, expires_ms: int | None = None) -> CallbackToken:
+    return CallbackToken(account_id=account.id, created_ms=0, expires_ms=expires_ms)
+
+
 class Accounts:
     """The part of a store that the book reads."""
 
-    def __init__(self, *accounts: Account, tokens: dict[bytes, AccountId] | None = None) -> None:
+    def __init__(self, *accounts: Account, tokens: dict[bytes, CallbackToken] | None = None) -> None:
         self.rows = list(accounts)
         self.tokens = tokens or {}
         self.asked = 0
@@ -27,7 +30,7 @@ class Accounts:
         await asyncio.sleep(0)
         return self.rows
 
-    async def callback_tokens(self) -> dict[bytes, AccountId]:
+    async def callback_tokens(self) -> dict[bytes, CallbackToken]:
         return dict(self.tokens)
 
 
@@ -43,7 +46,7 @@ async def test_an_unknown_token_asks_the_store_once_a_second_at_most() -> None:
 
     assert [await book.by_token("t") for _ in range(10)] == [None] * 10
     assert store.asked == 2
-    store.tokens[hash_secret("t")] = REAL.id
+    store.tokens[hash_secret("t")] = token_of(REAL)
     assert await book.by_token("t") is None
     clock.move(1.0)
     assert await book.by_token("t") == REAL
@@ -51,7 +54,7 @@ async def test_an_unknown_token_asks_the_store_once_a_second_at_most() -> None:
 
 
 async def test_a_known_token_asks_nobody() -> None:
-    store = Accounts(REAL, tokens={hash_secret("t"): REAL.id})
+    store = Accounts(REAL, tokens={hash_secret("t"): token_of(REAL)})
     book = await book_of(store)
 
     assert await book.by_token("t") == REAL

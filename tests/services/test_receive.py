@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import pytest
 
-from relay.domain.accounts import Account
+from relay.domain.accounts import Account, CallbackToken
 from relay.domain.errors import SchemaMissing, SpoolUnavailable, StoreError, StoreUnavailable
-from relay.domain.ids import AccountId, RawId
+from relay.domain.ids import RawId
 from relay.domain.provider import RawBody
 from relay.domain.teams import hash_secret
 from relay.ports import PendingRaw, Store
@@ -52,10 +52,10 @@ class Accounts:
     async def accounts(self) -> list[Account]:
         return [account_of()]
 
-    async def callback_tokens(self) -> dict[bytes, AccountId]:
+    async def callback_tokens(self) -> dict[bytes, CallbackToken]:
         if self.hangs:
             await asyncio.Event().wait()
-        return {hash_secret(TOKEN): account_of().id}
+        return {hash_secret(TOKEN): CallbackToken(account_id=account_of().id, created_ms=0)}
 
 
 class Disk:

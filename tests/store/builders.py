@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from relay.domain.accounts import Account, CodeRule
+from relay.domain.accounts import Account, CallbackToken, CodeRule
 from relay.domain.audit import COMMAND, AuditEntry
 from relay.domain.delivery import judge
 from relay.domain.endpoints import DeliveryWork, EndpointView
@@ -102,6 +102,11 @@ def account(**changes: Any) -> Account:
         created_ms=NOW_MS,
     )
     return msgspec.structs.replace(made, **changes)
+
+
+def callback_token(account_id: AccountId, created_ms: int = NOW_MS, expires_ms: int | None = None) -> CallbackToken:
+    """A callback token of this account."""
+    return CallbackToken(account_id=account_id, created_ms=created_ms, expires_ms=expires_ms)
 
 
 def team(**changes: Any) -> Team:

@@ -102,6 +102,8 @@ MAY_SCAN: Final = {
     "submissions.waiting": "a metric: walks the waiting rows only, and stops at 10,000 of them",
     "teams.waits": "a team is to be deleted: walks what waits",
     "teams.expects": "a team is to be deleted: walks what has no report yet",
+    "accounts.open": "an account is to be deleted: walks what is open, until one of them is its own",
+    "accounts.used_lately": "an account is to be deleted: stops at the newest 10,000",
     "deliveries.waiting": "a metric: walks what nobody has leased, and stops at 10,000 due ones",
 }
 MAY_SORT: Final = {

@@ -4,14 +4,23 @@ from typing import Final
 
 import msgspec
 
-from relay.api.account_inputs import AccountCreated, AccountInput, CallbackUrls, account_request
-from relay.api.call import Call, created, found
+from relay.api.account_inputs import (
+    AccountCreated,
+    AccountInput,
+    AccountPatch,
+    CallbackUrls,
+    account_changes,
+    account_request,
+)
+from relay.api.call import Call, created, etag, found
 from relay.api.exchange import Answer
 from relay.api.lists import ListOf, page_answer, page_of
 from relay.api.operations import Operation, Respond
 from relay.api.queries import PageQuery
 from relay.domain.accounts import AccountView, view_of
-from relay.domain.errors import AlreadyExists
+from relay.domain.errors import AlreadyExists, InUse
+from relay.domain.ids import AccountId
+from relay.services.admin.account_requests import AccountChanges
 
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -21,14 +30,21 @@ async def create_account(call: Call) -> Answer:
     wanted, body = await call.json(AccountInput)
     request = account_request(wanted)
     use = call.key_use(body)
-    base = call.settings.public_url or _own_address(call)
 
     def render(view: AccountView, token: str) -> bytes:
-        urls = CallbackUrls(report=f"{base}/callbacks/{token}/report", mo=f"{base}/callbacks/{token}/mo")
-        return _ENCODER.encode(AccountCreated(**msgspec.structs.asdict(view), callback_urls=urls))
+        return _ENCODER.encode(AccountCreated(**msgspec.structs.asdict(view), callback_urls=callback_urls(call, token)))
 
     with call.services.in_flight.enter(use):
-        return created(call, await call.services.accounts_admin.create_account(request, call.actor, use, render))
+        answer = created(call, await call.services.accounts_admin.create_account(request, call.actor, use, render))
+    # Its first version, for a replay as well: it has the body of that time.
+    answer.headers.append(etag(1))
+    return answer
+
+
+def callback_urls(call: Call, token: str) -> CallbackUrls:
+    """Where the provider is to push to."""
+    base = call.settings.public_url or _own_address(call)
+    return CallbackUrls(report=f"{base}/callbacks/{token}/report", mo=f"{base}/callbacks/{token}/mo")
 
 
 def _own_address(call: Call) -> str:
@@ -46,9 +62,46 @@ async def list_accounts(call: Call) -> Answer:
 
 async def get_account(call: Call) -> Answer:
     """One account."""
-    account_id = call.parameter("account_id")
-    views = [view_of(account) for account in await call.services.store.accounts() if account.id == account_id]
-    return found(views[0] if views else None, "account")
+    account = await call.services.store.account(account_id_of(call))
+    return found(None if account is None else view_of(account), "account", account.version if account else None)
+
+
+async def change_account(call: Call) -> Answer:
+    """Change its settings."""
+    account_id, if_match = account_id_of(call), call.if_match
+    wanted, _ = await call.json(AccountPatch)
+    account = await call.services.accounts_admin.change_account(
+        account_id, account_changes(wanted), call.actor, if_match
+    )
+    return found(view_of(account), "account", account.version)
+
+
+async def disable_account(call: Call) -> Answer:
+    """It sends and pulls nothing more."""
+    return await _switch(call, disabled=True)
+
+
+async def enable_account(call: Call) -> Answer:
+    """It sends and pulls again."""
+    return await _switch(call, disabled=False)
+
+
+async def _switch(call: Call, *, disabled: bool) -> Answer:
+    account = await call.services.accounts_admin.change_account(
+        account_id_of(call), AccountChanges(disabled=disabled), call.actor, call.if_match
+    )
+    return found(view_of(account), "account", account.version)
+
+
+async def delete_account(call: Call) -> Answer:
+    """Delete it, when nothing needs it."""
+    await call.services.accounts_admin.delete_account(account_id_of(call), call.actor, call.if_match)
+    return Answer(204, b"")
+
+
+def account_id_of(call: Call) -> AccountId:
+    """The account in the path. Raises NotFound for what cannot be one."""
+    return AccountId(call.parameter("account_id"))
 
 
 OPERATIONS: Final = (
@@ -73,7 +126,10 @@ OPERATIONS: Final = (
         creates=True,
         answers=(
             Respond(
-                status=201, description="Created.", body=AccountCreated, headers=("Location", "Idempotent-Replayed")
+                status=201,
+                description="Created.",
+                body=AccountCreated,
+                headers=("Location", "ETag", "Idempotent-Replayed"),
             ),
         ),
         refusals=(AlreadyExists,),
@@ -97,6 +153,59 @@ OPERATIONS: Final = (
         summary="Look up a provider account",
         scope="admin",
         run=get_account,
-        answers=(Respond(status=200, description="The account.", body=AccountView),),
+        answers=(Respond(status=200, description="The account.", body=AccountView, headers=("ETag",)),),
+    ),
+    Operation(
+        id="changeAccount",
+        method="PATCH",
+        path="/v1/admin/accounts/{account_id}",
+        tag="Platform",
+        summary="Change a provider account",
+        description="A JSON merge patch, in every replica within seconds. `codes` is merged, too. Credentials are "
+        "changed by `rotate-credentials`.",
+        scope="admin",
+        run=change_account,
+        body=AccountPatch,
+        body_examples={
+            "slower": {"requests_per_s": 5, "pull_inbound": False},
+            "codes": {"codes": {"08": {"class": "throttled", "retryable": True, "scope": "account"}, "99": None}},
+            "disable": {"disabled": True},
+        },
+        versioned=True,
+        answers=(Respond(status=200, description="The account.", body=AccountView, headers=("ETag",)),),
+        refusals=(AlreadyExists,),
+    ),
+    *(
+        Operation(
+            id=f"{verb}Account",
+            method="POST",
+            path=f"/v1/admin/accounts/{{account_id}}/{verb}",
+            tag="Platform",
+            summary=f"{verb.capitalize()} a provider account",
+            description=description,
+            scope="admin",
+            run=run,
+            versioned=True,
+            answers=(Respond(status=200, description="The account.", body=AccountView, headers=("ETag",)),),
+        )
+        for verb, run, description in (
+            ("disable", disable_account, "It sends and pulls nothing more; what waits for it waits on."),
+            ("enable", enable_account, "It sends and pulls again."),
+        )
+    ),
+    Operation(
+        id="deleteAccount",
+        method="DELETE",
+        path="/v1/admin/accounts/{account_id}",
+        tag="Platform",
+        summary="Delete a provider account",
+        description="Refused while a team names it, an extension is leased on it, a message of it is not final, or it "
+        "takes traffic (disable it first). Its credentials and callback tokens are erased; messages of the past still "
+        "name it.",
+        scope="admin",
+        run=delete_account,
+        versioned=True,
+        answers=(Respond(status=204, description="Deleted."),),
+        refusals=(InUse,),
     ),
 )

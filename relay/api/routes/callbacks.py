@@ -34,7 +34,7 @@ def _receiver(kind: BodyKind) -> Callable[[Call], Awaitable[Answer]]:
                 call.parameter("token"),
                 raw,
                 peer="" if client is None else client[0],
-                forwarded_for=call.header(b"x-forwarded-for"),
+                forwarded_for=call.header_list(b"x-forwarded-for"),
             )
         except NotFound:
             metrics.callback_received(kind, "unknown_token")

@@ -25,8 +25,8 @@ def read_balance(evidence: Reply | Fault) -> Balance | BalanceUnknown:
         return BalanceUnknown(code=None, why=decide_fault(evidence).why)
     answer = Answer.read(bodies.read_json(evidence.body))
     code = None if answer is None else answer.code
-    if code is not None and code not in SUCCESS_CODES:
-        return BalanceUnknown(code=code, why="refused")
+    if answer is not None and code is not None and code not in SUCCESS_CODES:
+        return BalanceUnknown(code=code, why="refused", message=answer.message)
     if not 200 <= evidence.status < 300:
         return BalanceUnknown(code=code, why=f"http_{evidence.status}")
     found = None if answer is None or code is None else _find(answer.data, _DEEPEST)

@@ -17,6 +17,7 @@ Mode = Literal["push", "pull", "both"]
 class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the provider's administrator sets for a customer.
 
+    ``other_passwords`` are taken like ``password``, as while it is being changed.
     ``balance`` counts segments; ``payment`` 0 is prepaid, 1 postpaid (never out of balance). ``ips`` are addresses or
     CIDRs, empty = every address. A mode of None is push where its URL is set, else pull. ``port`` stands before the
     extension in the `extNo` of inbound messages. ``answered_task_id`` "own" answers /send with an id of the provider's
@@ -24,6 +25,7 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """
 
     password: str = "sandbox-password"  # noqa: S105 - the documented one of the sandbox
+    other_passwords: tuple[str, ...] = ()
     pwd_case: Literal["lower", "upper", "any"] = "lower"  # noqa: S105 - a case, no password
     balance: int = 1_000_000_000
     payment: Literal[0, 1] = 0
@@ -53,12 +55,14 @@ class Account:
     def configure(self, settings: AccountSettings) -> None:
         """Takes new settings, the balance included. Raises ValueError, changing nothing, if an address is none."""
         networks = tuple(ip_network(text) for text in settings.ips)
-        digest = md5(settings.password.encode(), usedforsecurity=False).hexdigest()
+        passwords = (settings.password, *settings.other_passwords)
+        digests = tuple(md5(password.encode(), usedforsecurity=False).hexdigest() for password in passwords)
+        upper = tuple(digest.upper() for digest in digests)
         self._networks: tuple[IPv4Network | IPv6Network, ...] = networks
         self._digests = {
-            "lower": (digest,),
-            "upper": (digest.upper(),),
-            "any": (digest, digest.upper()),
+            "lower": digests,
+            "upper": upper,
+            "any": digests + upper,
         }[settings.pwd_case]
         self.settings = settings
         self.balance = settings.balance
@@ -70,7 +74,7 @@ class Account:
         self.configure(msgspec.convert(merged, AccountSettings))
 
     def authenticates(self, pwd: str) -> bool:
-        """Whether ``pwd`` is the MD5 of the password, in the account's case of hex digits."""
+        """Whether ``pwd`` is the MD5 of a password, in the account's case of hex digits."""
         return any(compare_digest(digest.encode(), pwd.encode()) for digest in self._digests)
 
     def allows(self, client: str) -> bool:
@@ -109,8 +113,8 @@ class Account:
         return self.settings.report_url if kind == "report" else self.settings.mo_url
 
     def view(self) -> dict[str, object]:
-        """The account as the control plane shows it: everything but the password."""
+        """The account as the control plane shows it: everything but the passwords."""
         shown: dict[str, object] = msgspec.to_builtins(self.settings)
-        del shown["password"]
+        del shown["password"], shown["other_passwords"]
         queued = {"reports_queued": len(self.reports), "inbound_queued": len(self.inbound)}
         return {"account": self.name, **shown, "balance": self.balance, **queued}

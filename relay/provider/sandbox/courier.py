@@ -98,11 +98,16 @@ class Courier:
         for _ in range(wanted - len(self._workers)):
             worker = asyncio.get_running_loop().create_task(self._work())
             self._workers.add(worker)
-            worker.add_done_callback(self._workers.discard)
 
     async def _work(self) -> None:
-        while self._waiting:
-            await self._post(self._waiting.popleft())
+        try:
+            while self._waiting:
+                await self._post(self._waiting.popleft())
+        finally:
+            # Here, not when the loop comes to tell of the end: what is put in line between the two would find a worker
+            # that works no more, and wait for the next one.
+            if (task := asyncio.current_task()) is not None:
+                self._workers.discard(task)
 
     async def _post(self, callback: Callback) -> int | None:
         sandbox = self._sandbox

@@ -1,19 +1,19 @@
-"""Provider accounts and their callback tokens."""
+"""Provider accounts."""
 
 from typing import Final
 
 import msgspec
 
-from relay.domain.accounts import Account, CodeRule, PwdCase
+from relay.domain.accounts import Account, CodeRule, Credentials, PwdCase
 from relay.domain.audit import AuditEntry
-from relay.domain.errors import AlreadyExists
+from relay.domain.errors import AlreadyExists, InUse, NotFound, PreconditionFailed
 from relay.domain.ids import AccountId, raw_bytes
 from relay.domain.teams import hash_secret
 from relay.ports import Idempotency, Replay, Stored
 from relay.store.script import Db, Row, Script
 from relay.store.scripts import audit
 from relay.store.scripts import idempotency as once
-from relay.store.sealed import password_place as _place
+from relay.store.sealed import fallback_place, password_place
 from relay.store.sealing import KeyRing
 
 
@@ -41,6 +41,12 @@ _SETTINGS: Final = msgspec.json.Decoder(_AccountSettings)
 _encode = msgspec.json.encode
 
 
+_LATELY: Final = 10_000
+"""How many of the newest submissions show that an account is in use. Bounded, because no index says which account ever
+had one: the answer takes no longer on a large table."""
+_MD5_DIGITS: Final = 32
+
+
 def create_account(
     db: Db, ring: KeyRing, account: Account, callback_token: str, entry: AuditEntry, idempotency: Idempotency | None
 ) -> Script[Stored | Replay]:
@@ -51,15 +57,15 @@ def create_account(
     if (yield from db.row("accounts.by_name", name=account.name)) is not None:
         raise AlreadyExists("There is an account of this name.")
     key = raw_bytes(account.id)
-    settings = _AccountSettings(**{name: getattr(account, name) for name in _AccountSettings.__struct_fields__})
     yield from db.put(
         "accounts.insert",
         id=key,
         name=account.name,
         base_url=account.base_url,
         account=account.account,
-        password_sealed=ring.seal(account.password_md5.encode(), place=_place(key)),
-        settings=_encode(settings).decode(),
+        password_sealed=ring.seal(account.password_md5.encode(), place=password_place(key)),
+        password_ref=account.password_ref,
+        settings=_settings_text(account),
         sandbox=int(account.sandbox),
         disabled=int(account.disabled),
         created_ms=account.created_ms,
@@ -69,10 +75,106 @@ def create_account(
     return Stored()
 
 
+def change_account(
+    db: Db, ring: KeyRing, account: Account, entry: AuditEntry, idempotency: Idempotency | None
+) -> Script[Stored | Replay]:
+    """Write all of it over version ``account.version``. Raises PreconditionFailed when that is not the present one."""
+    replay = yield from once.take(db, ring, idempotency)
+    if replay is not None:
+        return replay
+    key = raw_bytes(account.id)
+    named = yield from db.row("accounts.by_name", name=account.name)
+    if named is not None and bytes(named[0]) != key:
+        raise AlreadyExists("There is an account of this name.")
+    fallback = account.fallback
+    changed = yield from db.run(
+        "accounts.change",
+        id=key,
+        version=account.version,
+        name=account.name,
+        base_url=account.base_url,
+        account=account.account,
+        password_sealed=ring.seal(account.password_md5.encode(), place=password_place(key)),
+        password_ref=account.password_ref,
+        fallback_sealed=None
+        if fallback is None
+        else ring.seal((fallback.password_md5 + fallback.account).encode(), place=fallback_place(key)),
+        fallback_until_ms=None if fallback is None else account.fallback_until_ms,
+        settings=_settings_text(account),
+        disabled=int(account.disabled),
+    )
+    if not changed:
+        raise PreconditionFailed("The account was changed since it was read.")
+    yield from audit.add(db, entry)
+    return Stored()
+
+
+def delete_account(
+    db: Db, ring: KeyRing, account_id: AccountId, version: int | None, entry: AuditEntry, now_ms: int
+) -> Script[None]:
+    """Its row stays for the history, without name, credentials and callback tokens. Raises NotFound, InUse, and
+    PreconditionFailed when its version is not ``version`` (None: any)."""
+    key = raw_bytes(account_id)
+    row = yield from db.row("accounts.find", id=key)
+    if row is None:
+        raise NotFound("There is no such account.")
+    account = _account(ring, row)
+    if version is not None and account.version != version:
+        raise PreconditionFailed("The account was changed since it was read.")
+    yield from _check_unused(db, account)
+    yield from db.run(
+        "accounts.delete",
+        id=key,
+        # The name is free again.
+        name=f"{account.name} ({account.id})",
+        password_sealed=ring.seal(b"", place=password_place(key)),
+        now_ms=now_ms,
+    )
+    yield from db.run("tokens.delete_all", account=key)
+    yield from audit.add(db, entry)
+
+
+def _check_unused(db: Db, account: Account) -> Script[None]:
+    """Raises InUse that says what holds the account."""
+    key = raw_bytes(account.id)
+    team = yield from db.row("accounts.team_that_names", pattern=f'%"{account.id}"%')
+    if team is not None:
+        raise InUse(f"The team {team[0]!r} names this account.")
+    leased = yield from db.row("accounts.leased_extension", account=key)
+    if leased is not None:
+        raise InUse(f"The extension {leased[0]} is leased on this account.")
+    if (yield from db.row("accounts.waiting", account=key)) is not None:
+        raise InUse("Messages wait to be sent by this account.")
+    if (yield from db.row("accounts.running", account=key)) is not None:
+        raise InUse("A message is being sent by this account.")
+    if (yield from db.row("accounts.open", account=key)) is not None:
+        raise InUse("Reports of messages that this account sent are still to come.")
+    # Decision: an account that takes traffic is disabled first, because others may choose it until they know better.
+    if not account.disabled and (yield from db.row("accounts.used_lately", account=key, most=_LATELY)) is not None:
+        raise InUse("This account has sent messages lately: disable it first.")
+
+
+def forget_expired(db: Db, now_ms: int) -> Script[None]:
+    """Fall-backs and callback tokens whose time is over are no longer there."""
+    yield from db.run("accounts.forget_fallbacks", now_ms=now_ms)
+    yield from db.run("tokens.forget", now_ms=now_ms)
+
+
 def accounts(db: Db, ring: KeyRing) -> Script[list[Account]]:
     """All, oldest first, credentials in clear."""
     rows = yield from db.rows("accounts.all")
     return [_account(ring, row) for row in rows]
+
+
+def account(db: Db, ring: KeyRing, account_id: bytes) -> Script[Account | None]:
+    """One, credentials in clear."""
+    row = yield from db.row("accounts.find", id=account_id)
+    return None if row is None else _account(ring, row)
+
+
+def _settings_text(account: Account) -> str:
+    settings = _AccountSettings(**{name: getattr(account, name) for name in _AccountSettings.__struct_fields__})
+    return _encode(settings).decode()
 
 
 def _account(ring: KeyRing, row: Row) -> Account:
@@ -83,16 +185,18 @@ def _account(ring: KeyRing, row: Row) -> Account:
         name=row[1],
         base_url=row[2],
         account=row[3],
-        password_md5=ring.open(bytes(row[4]), place=_place(key)).decode(),
+        password_md5=ring.open(bytes(row[4]), place=password_place(key)).decode(),
         sandbox=bool(row[6]),
         disabled=bool(row[7]),
         created_ms=row[8],
         version=row[9],
+        password_ref=row[10],
+        fallback=None if row[11] is None else _fallback(ring, key, bytes(row[11])),
+        fallback_until_ms=row[12],
         **{name: getattr(settings, name) for name in _AccountSettings.__struct_fields__},
     )
 
 
-def callback_tokens(db: Db) -> Script[dict[bytes, AccountId]]:
-    """Hash of each live token, and whose it is."""
-    rows = yield from db.rows("tokens.all")
-    return {bytes(row[0]): AccountId("acct_" + bytes(row[1]).hex()) for row in rows}
+def _fallback(ring: KeyRing, key: bytes, sealed: bytes) -> Credentials:
+    plain = ring.open(sealed, place=fallback_place(key)).decode()
+    return Credentials(account=plain[_MD5_DIGITS:], password_md5=plain[:_MD5_DIGITS])

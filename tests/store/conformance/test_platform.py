@@ -56,7 +56,7 @@ async def test_a_taken_account_name_is_refused_and_stores_nothing(store: Store) 
             builders.account(name="first"), callback_token="token 2", entry=entry(), idempotency=idempotency("admin")
         )
     assert await store.accounts() == [account]
-    assert await store.callback_tokens() == {hash_secret("token 1"): account.id}
+    assert await store.callback_tokens() == {hash_secret("token 1"): builders.callback_token(account.id)}
     assert await store.find_replay("admin", "key 1", b"request 1") is None
 
 
@@ -64,7 +64,10 @@ async def test_callback_tokens_are_known_by_their_hash(store: Store) -> None:
     first, second = builders.account(), builders.account()
     await store.create_account(first, callback_token="one", entry=entry(), idempotency=None)
     await store.create_account(second, callback_token="two", entry=entry(), idempotency=None)
-    assert await store.callback_tokens() == {hash_secret("one"): first.id, hash_secret("two"): second.id}
+    assert await store.callback_tokens() == {
+        hash_secret("one"): builders.callback_token(first.id),
+        hash_secret("two"): builders.callback_token(second.id),
+    }
 
 
 async def test_balances_are_the_last_known_in_the_order_asked_for(store: Store) -> None:

@@ -52,6 +52,10 @@ _TEXTS: Final = frozenset(
         "mobile_text",
         "mode",
         "name",
+        "base_url",
+        "password_ref",
+        "pattern",
+        "settings",
         "outcome",
         "raw_status",
         "raw_time",
@@ -68,8 +72,8 @@ _TEXTS: Final = frozenset(
     }
 )
 _BYTES: Final = frozenset(
-    {"answer", "api_key", "body", "head", "headers_sealed", "new", "old", "password_sealed", "payload", "query", "raw"}
-    | {"sealed", "secrets_sealed"}
+    {"answer", "api_key", "body", "fallback_sealed", "head", "headers_sealed", "new", "old", "password_sealed"}
+    | {"payload", "query", "raw", "sealed", "secrets_sealed"}
 )
 # Statuses that are codes, and an id that is a count.
 _NUMBERS: Final = frozenset(

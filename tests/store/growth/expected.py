@@ -7,6 +7,9 @@ walked: it holds only the rows in question. What is looked up in small tables st
 from typing import Final
 
 INDEXES: Final[dict[str, tuple[str, ...]]] = {
+    "accounts.open": ("submissions_silent ()",),
+    "accounts.running": ("submissions_running ()",),
+    "accounts.waiting": ("submissions_due (account =)",),
     "attempts.of_delivery": ("attempts_by_delivery (delivery =)",),
     "deliveries.delete": ("deliveries key (id =)",),
     "deliveries.due": ("deliveries_due (endpoint =, due_ms <=)", "events key (id =)"),
@@ -174,6 +177,12 @@ ONLY_SMALL: Final = frozenset(
         "accounts.all",
         "accounts.by_name",
         "balances.all",
+        "accounts.change",
+        "accounts.delete",
+        "accounts.find",
+        "accounts.forget_fallbacks",
+        "accounts.leased_extension",
+        "accounts.team_that_names",
         "balances.find",
         "balances.teams",
         "endpoints.delete",
@@ -222,12 +231,18 @@ ONLY_SMALL: Final = frozenset(
         "teams.touch",
         "teams.update",
         "tokens.all",
+        "tokens.delete",
+        "tokens.delete_all",
+        "tokens.expire",
+        "tokens.forget",
+        "tokens.of_account",
     }
 )
 """They look at tables alone that grow with the teams and not with traffic."""
 
 IN_BATCHES: Final = frozenset(
     {
+        "accounts.used_lately",
         "attempts.between",
         "attempts.forget",
         "attempts.old",
