@@ -1,6 +1,8 @@
+import sys
 from collections.abc import Iterator
 
 import pytest
+import structlog
 
 from tests.postgres.bouncer import PgBouncer
 from tests.postgres.found import found, found_pgbouncer
@@ -36,3 +38,14 @@ def pgbouncer(postgres_server: PostgresServer, postgres_servers: PostgresServers
         yield bouncer
     finally:
         bouncer.close()
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """What one test sets up is not what the next one logs with: tests come in any order."""
+    yield
+    structlog.reset_defaults()
+    for name, module in list(sys.modules.items()):
+        if name.startswith("relay."):
+            # Where structlog remembers how it was set up when the logger was used first.
+            getattr(getattr(module, "log", None), "__dict__", {}).pop("bind", None)

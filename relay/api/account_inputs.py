@@ -107,7 +107,7 @@ class AccountInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     extension_digits: ExtensionDigits = None
 
 
-class AccountPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AccountPatchInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What changes of an account (RFC 7396): what is left out stays. Credentials are changed by `rotate-credentials`.
     Within seconds every replica does as it says."""
 
@@ -156,7 +156,7 @@ class CredentialsInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     ] = 3600
 
 
-class TokenRotation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TokenRotationInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a callback token is replaced."""
 
     overlap_s: Annotated[
@@ -209,7 +209,7 @@ def account_request(wanted: AccountInput) -> AccountRequest:
     return msgspec.convert(wanted, AccountRequest, from_attributes=True)
 
 
-def account_changes(wanted: AccountPatch) -> AccountChanges:
+def account_changes(wanted: AccountPatchInput) -> AccountChanges:
     """The changes in a body. Raises BodyInvalid for addresses that are none."""
     if isinstance(wanted.callback_allow, list) and (errors := _address_errors(wanted.callback_allow)):
         raise refuse(*errors)

@@ -18,7 +18,7 @@ class OwnSuppressionInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     number: Number
 
 
-class OwnSuppressionImport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class OwnSuppressionImportInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Numbers that are to get no more marketing of the team."""
 
     numbers: Annotated[list[Number], Meta(min_length=1, max_length=10_000)]
@@ -30,7 +30,7 @@ class SuppressionInput(OwnSuppressionInput, frozen=True, kw_only=True, forbid_un
     team_id: Annotated[str, Meta(pattern=_TEAM_ID)]
 
 
-class SuppressionImport(OwnSuppressionImport, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SuppressionImportInput(OwnSuppressionImportInput, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Numbers that are to get no more marketing of one team."""
 
     team_id: Annotated[str, Meta(pattern=_TEAM_ID)]

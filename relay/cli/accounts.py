@@ -113,13 +113,13 @@ def update(account: str, as_json: bool, **given: object) -> None:
     --code CODE=CLASS[:retryable][:account] adds or replaces the rule of a code, --no-code CODE takes it away.
     Credentials are changed by rotate-credentials.
     """
-    from relay.api.account_inputs import AccountPatch, account_changes
+    from relay.api.account_inputs import AccountPatchInput, account_changes
     from relay.cli.account_options import checked, settings_of
 
     body = settings_of(given) | {key: given[key] for key in ("name", "base_url") if given[key] is not None}
     if not body:
         raise click.UsageError("nothing is to be changed: name a setting")
-    changes = account_changes(checked(body, AccountPatch))
+    changes = account_changes(checked(body, AccountPatchInput))
     _change(account, changes, as_json)
 
 

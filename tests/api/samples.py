@@ -26,7 +26,7 @@ async def _account(gateway: Gateway) -> str:
 
 
 async def _team(gateway: Gateway) -> str:
-    return await _made(gateway, "/v1/admin/teams", {"name": gateway.entropy.new_id("team ")})
+    return await _made(gateway, "/v1/admin/teams", {"name": gateway.entropy.new_id("team "), "signature": "【示例】"})
 
 
 async def _key(gateway: Gateway) -> str:
@@ -60,6 +60,31 @@ async def _set_aside(gateway: Gateway) -> str:
     return raw_id
 
 
+async def _suppression(gateway: Gateway) -> str:
+    number = f"1380013{int(gateway.entropy.new_id('')[-3:], 16):04}"
+    return await _made(gateway, "/v1/suppressions", {"number": number}, team=True)
+
+
+async def _leased(gateway: Gateway) -> str:
+    team_id = await _team(gateway)
+    extension = str(1000 + int(gateway.entropy.new_id("")[-3:], 16))
+    answer = await gateway.admin.post("/v1/admin/extensions", json={"team_id": team_id, "extension": extension})
+    assert answer.status_code == 201, answer.text
+    return f"/v1/admin/teams/{team_id}/extensions/{extension}"
+
+
+async def _disabled(gateway: Gateway) -> str:
+    account_id = await _account(gateway)
+    assert (await gateway.admin.post(f"/v1/admin/accounts/{account_id}/disable")).status_code == 200
+    return f"/v1/admin/accounts/{account_id}/enable"
+
+
+async def _callback_token(gateway: Gateway) -> str:
+    path = f"/v1/admin/accounts/{await _account(gateway)}/callback-tokens"
+    (token,) = (await gateway.admin.get(path)).json()["data"]
+    return f"{path}/{token['id']}"
+
+
 SAMPLES: Final[dict[str, Callable[[Gateway], Awaitable[str]]]] = {
     "account_id": _account,
     "endpoint_id": _endpoint,
@@ -67,12 +92,17 @@ SAMPLES: Final[dict[str, Callable[[Gateway], Awaitable[str]]]] = {
     "message_id": _message,
     "orphan_id": _orphan,
     "raw_id": _set_aside,
+    "suppression_id": _suppression,
     "team_id": _team,
 }
 """Makes a thing of each kind that a path may name."""
 
-PATHS: Final[dict[str, Callable[[Gateway], Awaitable[str]]]] = {}
-"""The whole path, by operation id, where its parameters belong together."""
+PATHS: Final[dict[str, Callable[[Gateway], Awaitable[str]]]] = {
+    "enableAccount": _disabled,
+    "releaseExtension": _leased,
+    "revokeAccountCallbackToken": _callback_token,
+}
+"""The whole path, by operation id, where its parameters belong together or the thing must be in some state."""
 
 
 async def path_of(gateway: Gateway, operation: Operation) -> str:

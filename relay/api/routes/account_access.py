@@ -8,7 +8,7 @@ from relay.api.account_inputs import (
     CallbackUrlsRotated,
     CredentialsInput,
     ProbeInput,
-    TokenRotation,
+    TokenRotationInput,
     dedup_check,
     new_credentials,
 )
@@ -49,7 +49,7 @@ async def rotate_credentials(call: Call) -> Answer:
 async def rotate_callback_token(call: Call) -> Answer:
     """Another callback token beside the one before."""
     account_id = account_id_of(call)
-    wanted, body = await _json_or_none(call, TokenRotation)
+    wanted, body = await _json_or_none(call, TokenRotationInput)
     use = call.key_use(body)
 
     def render(token: str, expires_ms: int) -> bytes:
@@ -131,7 +131,7 @@ OPERATIONS: Final = (
         "Two tokens are live at most: a third one ends the oldest at once.",
         scope="admin",
         run=rotate_callback_token,
-        body=TokenRotation,
+        body=TokenRotationInput,
         body_examples={"a day": {"overlap_s": 86400}},
         creates=True,
         answers=(Respond(status=200, description="Made.", body=CallbackUrlsRotated, headers=("Idempotent-Replayed",)),),

@@ -7,7 +7,7 @@ import msgspec
 from relay.api.account_inputs import (
     AccountCreated,
     AccountInput,
-    AccountPatch,
+    AccountPatchInput,
     CallbackUrls,
     account_changes,
     account_request,
@@ -69,7 +69,7 @@ async def get_account(call: Call) -> Answer:
 async def change_account(call: Call) -> Answer:
     """Change its settings."""
     account_id, if_match = account_id_of(call), call.if_match
-    wanted, _ = await call.json(AccountPatch)
+    wanted, _ = await call.json(AccountPatchInput)
     account = await call.services.accounts_admin.change_account(
         account_id, account_changes(wanted), call.actor, if_match
     )
@@ -165,7 +165,7 @@ OPERATIONS: Final = (
         "changed by `rotate-credentials`.",
         scope="admin",
         run=change_account,
-        body=AccountPatch,
+        body=AccountPatchInput,
         body_examples={
             "slower": {"requests_per_s": 5, "pull_inbound": False},
             "codes": {"codes": {"08": {"class": "throttled", "retryable": True, "scope": "account"}, "99": None}},

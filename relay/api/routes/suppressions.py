@@ -9,10 +9,10 @@ from relay.api.exchange import Answer
 from relay.api.lists import ListOf, page_answer, page_of
 from relay.api.operations import Operation, Respond
 from relay.api.suppression_inputs import (
-    OwnSuppressionImport,
+    OwnSuppressionImportInput,
     OwnSuppressionInput,
     OwnSuppressionQuery,
-    SuppressionImport,
+    SuppressionImportInput,
     SuppressionInput,
     SuppressionQuery,
     number_wanted,
@@ -60,13 +60,13 @@ async def add_any(call: Call) -> Answer:
 
 async def import_own(call: Call) -> Answer:
     """The same for many numbers."""
-    wanted, body = await call.json(OwnSuppressionImport)
+    wanted, body = await call.json(OwnSuppressionImportInput)
     return await _import(call, call.team.id, wanted.numbers, body)
 
 
 async def import_any(call: Call) -> Answer:
     """The same for many numbers."""
-    wanted, body = await call.json(SuppressionImport)
+    wanted, body = await call.json(SuppressionImportInput)
     return await _import(call, TeamId(wanted.team_id), wanted.numbers, body)
 
 
@@ -177,7 +177,7 @@ OPERATIONS: Final = (
         description=_MANY,
         scope="messages:send",
         run=import_own,
-        body=OwnSuppressionImport,
+        body=OwnSuppressionImportInput,
         body_examples={"numbers": {"numbers": ["13800130001", "13800130002"]}},
         creates=True,
         answers=_IMPORTED,
@@ -236,7 +236,7 @@ OPERATIONS: Final = (
         description=_MANY,
         scope="admin",
         run=import_any,
-        body=SuppressionImport,
+        body=SuppressionImportInput,
         body_examples={"numbers": {"team_id": _TEAM_EXAMPLE, "numbers": ["13800130001", "13800130002"]}},
         creates=True,
         answers=_IMPORTED,
