@@ -157,10 +157,12 @@ async def test_pulls_that_are_switched_off_stop_and_a_disabled_account_sends_not
         assert codes["report", "00"] == pulled
 
         assert (await world.admin.post(f"{path}/disable")).json()["disabled"] is True
-        refused = await world.api.post("/v1/messages", json={"to": MOBILE, "text": "x"})
-        assert (refused.status_code, refused.json()["code"]) == (409, "no_account")
+        waiting = await world.send(MOBILE)
+        assert waiting["submissions"][0]["waiting_for"] == "account"
+        assert world.sends == []
 
         await world.admin.patch(path, json={"disabled": False, "pull_reports": True})
+        await world.message_when(waiting["id"], "delivered")
         clock.move(10)
         await until(lambda: codes["report", "00"] > pulled)
         # The interval counts from the last pull on, whatever it was then.

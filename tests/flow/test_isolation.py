@@ -20,12 +20,13 @@ SAMPLES: Final[dict[str, tuple[str, str]]] = {
     "event_id": ("evt_", "SELECT id FROM events"),
     "endpoint_id": ("ep_", "SELECT id FROM endpoints"),
     "delivery_id": ("dlv_", "SELECT id FROM deliveries UNION ALL SELECT id FROM delivery_history"),
+    "suppression_id": ("sup_", "SELECT id FROM suppressions"),
     "account_id": ("acct_", "SELECT id FROM accounts"),
     "team_id": ("team_", "SELECT id FROM teams WHERE name = 'orders'"),
     "key_id": ("key_", "SELECT id FROM api_keys"),
 }
 """How to find what the first team has of each kind of path parameter; a new kind must have a line here."""
-WORDS: Final[dict[str, list[str]]] = {"to": [MOBILE], "reference": [REFERENCE], "extension": [EXTENSION]}
+WORDS: Final[dict[str, list[str]]] = {"to": [MOBILE], "number": [MOBILE], "reference": [REFERENCE], "extension": [EXTENSION]}
 """Values of filters that are no ids."""
 SHARED: Final = frozenset({"getBalance"})
 """Lists that are not empty for a new team: balances are of accounts, which teams share."""
@@ -52,7 +53,7 @@ async def live_through_everything(world: World) -> dict[str, list[str]]:
     world.hooks.script("/failing", Reply(status=500))
     message = await world.send(MOBILE, reference=REFERENCE, extension=EXTENSION, key="key-of-the-first")
     await world.message_when(message["id"], "delivered")
-    await world.answer_back(MOBILE, "收到", EXTENSION)
+    await world.answer_back(MOBILE, "TD", EXTENSION)
     await world.hooks_when("/hook", 3)
     await until(lambda: len(world.rows("SELECT 1 FROM attempts")) == 4)
     await world.gateway._supervisor.stop()

@@ -141,9 +141,9 @@ async def test_everything_is_sealed_anew_and_reads_as_before(database: Database)
         uses = await filled(store)
         (account,) = await store.accounts()
         key = bytes.fromhex(account.id.removeprefix("acct_"))
-        database.execute(
-            "UPDATE accounts SET fallback_sealed = ?", RING.seal(b"the one before", place=fallback_place(key))
-        )
+        before = PASSWORD_MD5[::-1].encode() + b"the account before"
+        database.execute("UPDATE accounts SET fallback_sealed = ?", RING.seal(before, place=fallback_place(key)))
+        (account,) = await store.accounts()
     async with database.open(ring=TURNED) as store:
         done = await walked(store)
         assert (done.stale, done.resealed, done.unreadable) == (11, 11, 0)
@@ -159,7 +159,7 @@ async def test_everything_is_sealed_anew_and_reads_as_before(database: Database)
                 status=use.status, answer=use.answer
             )
         (sealed,) = database.execute("SELECT fallback_sealed FROM accounts")[0]
-        assert ALONE.open(bytes(sealed), place=fallback_place(key)) == b"the one before"
+        assert ALONE.open(bytes(sealed), place=fallback_place(key)) == before
 
 
 async def test_what_does_not_open_is_told_and_holds_nobody_up(database: Database) -> None:
