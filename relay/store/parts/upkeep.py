@@ -7,7 +7,7 @@ from relay.domain.retention import RetentionKind
 from relay.ports import Erased, Held, QueueDepth, Retired, Standing, Swept
 from relay.store import turns
 from relay.store.parts.part import Part
-from relay.store.scripts import erase, health, replicas, retention, submit
+from relay.store.scripts import erase, health, replicas, retention, sweep
 
 
 class UpkeepPart(Part):
@@ -17,7 +17,7 @@ class UpkeepPart(Part):
         await self._driver.read(health.check)
 
     async def recover(self, now_ms: int) -> int:
-        return await self._driver.write(partial(submit.recover, now_ms=now_ms), turns.ALONE)
+        return await self._driver.write(partial(sweep.recover, now_ms=now_ms), turns.ALONE)
 
     async def beat(self, replica: bytes, *, name: str, ttl_ms: int, join: bool) -> Standing | None:
         return await self._driver.write(
@@ -37,7 +37,7 @@ class UpkeepPart(Part):
         self, now_ms: int, *, told_after_ms: int, no_report_after_ms: int, forget_keys_before_ms: int, limit: int
     ) -> Swept:
         return await self._driver.write(
-            lambda db: submit.sweep(
+            lambda db: sweep.sweep(
                 db,
                 now_ms,
                 told_after_ms=told_after_ms,
