@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import httpx
 
 from relay import provider as providers
-from relay.app.gateway import PROVIDER
+from relay.app.parts import PROVIDER
 from relay.app.stores import open_store
 from relay.config import Settings
 from relay.domain.ids import EndpointId

@@ -9,28 +9,17 @@ import msgspec
 
 from relay.domain.accounts import Account
 from relay.domain.chunks import pack
-from relay.domain.errors import (
-    BodyInvalid,
-    FieldError,
-    QuotaExceeded,
-    QuotaTooSmall,
-    Withheld,
-)
-from relay.domain.ids import AccountId, MessageId, SubmissionId, task_id
-from relay.domain.messages import (
-    MessageDraft,
-    MessageView,
-    SubmissionDraft,
-    SubmissionView,
-    SubmissionWork,
-)
+from relay.domain.errors import BodyInvalid, FieldError, QuotaExceeded, QuotaTooSmall, Withheld
+from relay.domain.ids import AccountId, MessageId, SubmissionId
+from relay.domain.messages import MessageDraft, MessageView, SubmissionDraft, SubmissionWork
 from relay.domain.quotas import quota_day
 from relay.domain.segments import count_segments
 from relay.domain.signatures import SecondSignature, sign
-from relay.domain.states import RecipientStatus, message_status
+from relay.domain.states import RecipientStatus
 from relay.domain.teams import Principal, RecipientLimit, Team
-from relay.domain.times import DAY_MS, SECOND_MS, instant, instant_or_none
+from relay.domain.times import DAY_MS, SECOND_MS
 from relay.ports import Clock, Entropy, Quota, Replay, Store
+from relay.services.drafts import view_of, work_of
 from relay.services.idempotency import KeyUse
 from relay.services.membership import Members
 from relay.services.recipients import joined, nobody_left, read_numbers
@@ -113,7 +102,7 @@ class Accept:
         while True:
             draft = self._draft(message_id, principal, team, request, account, now_ms, withheld)
             taken = self._take_slots(draft, gate)
-            view = self._routing.explain(_view(draft))
+            view = self._routing.explain(view_of(draft))
             answer = render(view)
             try:
                 # Shielded: once it is committed it must be started, whatever becomes of the caller.
@@ -229,7 +218,7 @@ class Accept:
         if isinstance(outcome, Replay):
             return outcome
         for submission in draft.submissions[:taken]:
-            self._submitter.start(_work(draft, submission, claim, lease_until_ms))
+            self._submitter.start(work_of(draft, submission, claim, lease_until_ms))
         if taken < len(draft.submissions):
             if draft.submissions[taken].status == "queued":
                 gate.backlog = True
@@ -257,58 +246,3 @@ def _signed(text: str, signature: str | None) -> str:
             "The text carries a signature beside the team's.",
             errors=(FieldError(pointer="/text", detail=str(exc)),),
         ) from exc
-
-
-def _work(draft: MessageDraft, submission: SubmissionDraft, claim: bytes, lease_until_ms: int) -> SubmissionWork:
-    return SubmissionWork(
-        id=submission.id,
-        message_id=draft.id,
-        team_id=draft.team_id,
-        account_id=submission.account_id,
-        text=draft.text,
-        extension=draft.extension,
-        mobiles=submission.mobiles,
-        attempt=1,
-        claim=claim,
-        lease_until_ms=lease_until_ms,
-        category=draft.category,
-        on_unconfirmed=draft.on_unconfirmed,
-        accepted_ms=draft.created_ms,
-    )
-
-
-def _view(draft: MessageDraft) -> MessageView:
-    counts: dict[RecipientStatus, int] = {}
-    for submission in draft.submissions:
-        counts[submission.status] = counts.get(submission.status, 0) + len(submission.mobiles)
-    return MessageView(
-        id=draft.id,
-        status=message_status(counts),
-        text=draft.text,
-        erased=False,
-        to_count=draft.to_count,
-        segments=draft.segments,
-        units=draft.units,
-        refused=draft.refused,
-        counts=counts,
-        reference=draft.reference,
-        metadata=draft.metadata,
-        extension=draft.extension,
-        category=draft.category,
-        on_unconfirmed=draft.on_unconfirmed,
-        created_at=instant(draft.created_ms),
-        send_at=instant_or_none(draft.send_at_ms),
-        expires_at=instant(draft.expires_ms),
-        submissions=[
-            SubmissionView(
-                id=submission.id,
-                task_id=task_id(submission.id),
-                account_id=submission.account_id,
-                status=submission.status,
-                code=None,
-                provider_message=None,
-                waiting_for=None,
-            )
-            for submission in draft.submissions
-        ],
-    )

@@ -1,4 +1,4 @@
-"""API keys: changed, revoked, rotated; when they were used last; what a test key reaches."""
+"""API keys: changed, revoked, rotated; when they were used last."""
 
 import asyncio
 from typing import Any
@@ -6,11 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from relay.domain.teams import TEAM_SCOPES
 from relay.services.authenticate import FRESH_S, Authenticate
-from tests.api.conftest import Gateway
 from tests.store import builders
-from tests.store.builders import entry
 
 KEYS = "/v1/admin/keys"
 DAY_S = 86_400
@@ -77,12 +74,6 @@ async def test_a_shorter_life_counts_at_once(gateway: Any) -> None:
     assert await _status(gateway, key) == 401
     late = await gateway.admin.patch(f"{KEYS}/{key['id']}", json={"expires_at": None})
     assert (late.status_code, late.json()["code"]) == (409, "already_settled")
-
-
-async def test_a_platform_key_is_no_test_key(gateway: Any) -> None:
-    answer = await gateway.admin.post(KEYS, json={"scopes": ["admin"], "mode": "test"})
-
-    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/mode")
 
 
 # -- revoke ----------------------------------------------------------------------------------------------------------
@@ -296,46 +287,6 @@ async def test_who_is_turned_away_has_not_used_the_key(gateway: Any) -> None:
     await _status(gateway, key)
 
     assert (await gateway.admin.get(f"{KEYS}/{key['id']}")).json()["last_used_at"] is None
-
-
-# -- test mode -------------------------------------------------------------------------------------------------------
-
-
-async def _with_accounts(gateway: Gateway, *, sandbox: bool) -> tuple[str, str, Any]:
-    """A real account, the sandbox when there is one, and a test key of a team that names both."""
-    real = builders.account(name="real")
-    made = [real]
-    if sandbox:
-        made.append(builders.account(name="playground", sandbox=True, account="sandbox"))
-    for account in made:
-        await gateway.store.create_account(account, callback_token=account.id, entry=entry(), idempotency=None)
-    await gateway.accounts.refresh()
-    team = builders.team(accounts=tuple(account.id for account in made), signature=None)
-    await gateway.store.create_team(team, entry=entry(), idempotency=None)
-    client = gateway.with_key(await gateway.key(team.id, TEAM_SCOPES, "test"))
-    return real.id, made[-1].id, client
-
-
-async def test_a_test_key_sends_through_the_sandbox_alone_whatever_accounts_its_team_has(gateway: Any) -> None:
-    _, sandbox, client = await _with_accounts(gateway, sandbox=True)
-
-    for number in range(3):
-        sent = await client.post("/v1/messages", json={"to": f"1380013000{number}", "text": "hello"})
-        assert sent.status_code == 202, sent.text
-
-    assert [work.account_id for work in gateway.submissions.started] == [sandbox] * 3
-    balance = (await client.get("/v1/balance")).json()["data"]
-    assert [row["account_id"] for row in balance] == [sandbox]
-
-
-async def test_without_a_sandbox_a_test_key_is_refused_and_never_sent_elsewhere(gateway: Any) -> None:
-    _, _, client = await _with_accounts(gateway, sandbox=False)
-
-    sent = await client.post("/v1/messages", json={"to": "13800130001", "text": "hello"})
-
-    assert (sent.status_code, sent.json()["code"]) == (409, "no_account")
-    assert gateway.submissions.started == []
-    assert (await client.get("/v1/balance")).json()["data"] == []
 
 
 def test_the_view_of_a_key_holds_no_secret(gateway: Any) -> None:

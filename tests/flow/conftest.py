@@ -12,7 +12,8 @@ import pytest
 import structlog
 
 from relay.telemetry import logs
-from tests.flow.world import World, open_world
+from tests.flow.opening import open_world
+from tests.flow.world import World
 
 _NAMES = ("httpx", "httpcore", "uvicorn", "uvicorn.error", "uvicorn.access", "alembic", "asyncio")
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from tests.flow.clocks import MovableClock
 from tests.flow.conftest import Log, OpenWorld
-from tests.flow.world import PASSWORD, Limits, World, joined, until
+from tests.flow.opening import joined
+from tests.flow.world import PASSWORD, Limits, World, until
 
 MOBILE = "13800133000"
 SENDERS = 3

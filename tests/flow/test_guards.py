@@ -10,7 +10,8 @@ from relay.domain.times import instant
 from relay.provider.sandbox import Sandbox, SandboxServer, SandboxSettings
 from tests.flow.clocks import MovableClock
 from tests.flow.conftest import OpenWorld
-from tests.flow.world import Limits, World, add_embedded_sandbox
+from tests.flow.opening import add_embedded_sandbox
+from tests.flow.world import Limits, World
 
 ONE, TWO, THREE = "13800131001", "13800131002", "13800131003"
 

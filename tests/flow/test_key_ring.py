@@ -16,7 +16,8 @@ from relay.domain.errors import KeyRingError
 from relay.store.sealing import head_of, read_keys, write_key
 from tests.flow.clocks import MovableClock
 from tests.flow.conftest import Log, OpenWorld
-from tests.flow.world import World, reopened, until, until_shown
+from tests.flow.opening import reopened
+from tests.flow.world import World, until, until_shown
 
 
 async def command(world: World, *words: str) -> tuple[int, str, str]:

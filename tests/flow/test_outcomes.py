@@ -7,7 +7,8 @@ import pytest
 
 from relay.provider.sandbox import Sandbox, SandboxServer, SandboxSettings
 from tests.flow.conftest import Log, OpenWorld
-from tests.flow.world import THROTTLED, Limits, World, as_json, reopened, until
+from tests.flow.opening import reopened
+from tests.flow.world import THROTTLED, Limits, World, as_json, until
 
 # Ends in digits to which the sandbox gives no fate of their own: delivered.
 MOBILE = "13800131234"

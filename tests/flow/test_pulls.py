@@ -21,7 +21,8 @@ from relay.provider.sandbox import Fault, Sandbox, SandboxSettings
 from relay.system import SystemEntropy
 from tests.flow.clocks import MovableClock
 from tests.flow.conftest import OpenWorld
-from tests.flow.world import Limits, World, as_json, reopened, until, until_shown
+from tests.flow.opening import reopened
+from tests.flow.world import Limits, World, as_json, until, until_shown
 
 PULLS = Limits(pull_reports=True, pull_inbound=True, pull_interval_s=1.0, pushes=False)
 MOBILE = "13800131234"

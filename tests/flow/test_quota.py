@@ -9,7 +9,8 @@ import httpx
 
 from relay.provider.sandbox import Sandbox, SandboxSettings
 from tests.flow.conftest import OpenWorld
-from tests.flow.world import World, joined, until_shown
+from tests.flow.opening import joined
+from tests.flow.world import World, until_shown
 
 SILENT = SandboxSettings(report_delay_ms=600_000)
 QUOTA = 100

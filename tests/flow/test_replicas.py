@@ -12,7 +12,8 @@ import pytest
 from relay.domain.messages import SubmissionWork
 from relay.provider.sandbox import Sandbox, SandboxSettings
 from tests.flow.conftest import Log, OpenWorld
-from tests.flow.world import Limits, World, joined, until, until_shown
+from tests.flow.opening import joined
+from tests.flow.world import Limits, World, until, until_shown
 
 SILENT = SandboxSettings(report_delay_ms=600_000)
 TTL: Final[dict[str, Any]] = {"replica_ttl_s": 2}

@@ -13,7 +13,8 @@ from relay.provider.sandbox import Sandbox, SandboxSettings
 from relay.store.script import Db, Script
 from tests.flow.conftest import Log, OpenWorld
 from tests.flow.hooks import Hook, Reply
-from tests.flow.world import Limits, World, as_json, reopened, until
+from tests.flow.opening import reopened
+from tests.flow.world import Limits, World, as_json, until
 
 SILENT = SandboxSettings(report_delay_ms=600_000)
 JSON = "application/json"

@@ -10,7 +10,8 @@ from relay.provider.sandbox import Sandbox, SandboxServer, SandboxSettings
 from relay.services.authenticate import FRESH_S
 from tests.flow.clocks import MovableClock
 from tests.flow.conftest import OpenWorld
-from tests.flow.world import Limits, World, add_embedded_sandbox
+from tests.flow.opening import add_embedded_sandbox
+from tests.flow.world import Limits, World
 
 MOBILE = "13800131234"
 RING = "k1:QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE="

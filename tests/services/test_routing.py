@@ -2,125 +2,19 @@
 
 import asyncio
 from collections import Counter
-from typing import cast
 
 import msgspec
 import pytest
 
 from relay.domain.accounts import Account
 from relay.domain.errors import NoAccount
-from relay.domain.ids import AccountId, MessageId, SubmissionId, TeamId
-from relay.domain.messages import MessageView, SubmissionView, SubmissionWork
-from relay.domain.provider import Accepted, NotSent, Refused
-from relay.domain.states import RecipientStatus
-from relay.domain.teams import AccountPolicy, Mode, Team
-from relay.domain.times import LATEST_MS, instant
-from relay.ports import Store
-from relay.services.accounts import AccountBook
-from relay.services.membership import Alone
-from relay.services.routing import TEAM_KEPT_S, Onward, Routing
-from relay.services.slots import Gates
+from relay.domain.ids import MessageId
+from relay.domain.provider import Accepted
+from relay.domain.teams import Mode
+from relay.services.routing import TEAM_KEPT_S, Onward
 from relay.system import SystemEntropy
-from tests.services.stillness import FixedEntropy, StillClock, account_of, principal_of, team_of
-
-FIRST, SECOND, THIRD, OFF = account_of(1), account_of(2), account_of(3), account_of(4, disabled=True)
-SANDBOX = account_of(9, sandbox=True)
-MESSAGE = MessageId("msg_" + "1" * 32)
-NO_MONEY = Refused(code="03", message=None, reason="balance", scope="account")
-
-
-class Kept:
-    """The part of a store that routing reads."""
-
-    def __init__(self, *accounts: Account) -> None:
-        self.rows = list(accounts)
-        self.asked = 0
-        self.teams: dict[str, Team] = {}
-        self.asked_teams = 0
-
-    async def accounts(self) -> list[Account]:
-        self.asked += 1
-        await asyncio.sleep(0)
-        return self.rows
-
-    async def callback_tokens(self) -> dict[bytes, AccountId]:
-        return {}
-
-    async def team(self, team_id: str) -> Team | None:
-        self.asked_teams += 1
-        return self.teams.get(team_id)
-
-    async def waiting_on(self, account_id: AccountId, now_ms: int) -> int:
-        return 7
-
-
-class Routed:
-    """Routing over these accounts, and a team that uses them."""
-
-    def __init__(self, *accounts: Account, development: bool = False) -> None:
-        self.store = Kept(*accounts)
-        self.clock = StillClock()
-        store = cast(Store, self.store)
-        self.book = AccountBook(store, self.clock, sandbox_for_live=development)
-        self.gates = Gates(self.clock, Alone(FixedEntropy()), FixedEntropy())
-        self.routing = Routing(store, self.book, self.gates, self.clock)
-        self.team = team_of()
-
-    def use(self, policy: AccountPolicy, *accounts: Account) -> None:
-        """The team uses these, in this order."""
-        ids = tuple(account.id for account in accounts)
-        self.team = msgspec.structs.replace(team_of(accounts=ids), account_policy=policy)
-        self.store.teams[self.team.id] = self.team
-
-    async def choose(self, message_id: MessageId = MESSAGE, mode: Mode = "live") -> Account:
-        return await self.routing.choose(principal_of(self.team, mode), message_id)
-
-    async def onward(self, account: Account, attempt: int, numbers: int = 1) -> Onward:
-        return await self.routing.onward(work_of(account, attempt, numbers))
-
-    async def instead(self, account: Account, numbers: int = 1, planned: int = 0) -> AccountId | None:
-        return await self.routing.instead(
-            self.team.id, MESSAGE, account.id, numbers, Counter({one.id: planned for one in self.store.rows})
-        )
-
-    def break_(self, *accounts: Account) -> None:
-        """They are out of money."""
-        for account in accounts:
-            breaker = self.gates.of(account).breaker
-            breaker.learn(breaker.begin(), NO_MONEY)
-
-    def half_open(self, account: Account) -> None:
-        """It may be probed by a message."""
-        breaker = self.gates.of(account).breaker
-        for _ in range(5):
-            breaker.learn(breaker.begin(), NotSent(why="connect"))
-        self.clock.move(5.5)
-
-
-async def routed(*accounts: Account, development: bool = False) -> Routed:
-    made = Routed(*accounts, development=development)
-    await made.book.refresh()
-    made.use("order", *[account for account in accounts if not account.sandbox])
-    return made
-
-
-def work_of(account: Account, attempt: int, numbers: int) -> SubmissionWork:
-    return SubmissionWork(
-        id=SubmissionId("sub_" + "1" * 32),
-        message_id=MESSAGE,
-        team_id=TeamId("team_" + "1" * 32),
-        account_id=account.id,
-        text="hello",
-        extension=None,
-        mobiles=[13800130000 + number for number in range(numbers)],
-        attempt=attempt,
-        claim=b"claim",
-        lease_until_ms=LATEST_MS,
-        category="notice",
-        on_unconfirmed="hold",
-        accepted_ms=0,
-    )
-
+from tests.services.routed import FIRST, OFF, SANDBOX, SECOND, THIRD, routed
+from tests.services.stillness import principal_of
 
 # -- a new message ---------------------------------------------------------------------------------------------------
 
@@ -333,83 +227,7 @@ async def test_a_team_is_remembered_for_a_while_and_no_longer() -> None:
     assert await world.instead(FIRST) == THIRD.id
 
 
-# -- telling ---------------------------------------------------------------------------------------------------------
-
-
-def view_of(world: Routed, *submissions: tuple[Account, RecipientStatus], send_in_ms: int | None = None) -> MessageView:
-    now_ms = world.clock.now_ms()
-    return MessageView(
-        id=MESSAGE,
-        status="queued",
-        text="hello",
-        erased=False,
-        to_count=1,
-        segments=1,
-        units=1,
-        refused=[],
-        counts={},
-        reference=None,
-        metadata={},
-        extension=None,
-        category="notice",
-        on_unconfirmed="hold",
-        created_at=instant(now_ms),
-        send_at=None if send_in_ms is None else instant(now_ms + send_in_ms),
-        expires_at=instant(now_ms + 60_000),
-        submissions=[
-            SubmissionView(
-                id=SubmissionId(f"sub_{index:032x}"),
-                task_id=f"{index:032x}",
-                account_id=account.id,
-                status=status,
-                code=None,
-                provider_message=None,
-                waiting_for=None,
-            )
-            for index, (account, status) in enumerate(submissions)
-        ],
-    )
-
-
-async def test_it_shows_what_waits_for_an_account_and_nothing_else() -> None:
-    world = await routed(FIRST, SECOND, OFF)
-    world.break_(FIRST)
-    gone = account_of(8)
-    view = view_of(
-        world, (FIRST, "queued"), (SECOND, "queued"), (OFF, "queued"), (gone, "queued"), (FIRST, "submitted")
-    )
-
-    explained = world.routing.explain(view)
-
-    assert [one.waiting_for for one in explained.submissions] == ["account", None, "account", "account", None]
-    done = view_of(world, (FIRST, "submitted"))
-    assert world.routing.explain(done) is done
-
-
-async def test_what_is_scheduled_waits_for_an_account_once_its_time_has_come() -> None:
-    world = await routed(OFF)
-
-    early = world.routing.explain(view_of(world, (OFF, "scheduled"), send_in_ms=1))
-    due = world.routing.explain(view_of(world, (OFF, "scheduled"), send_in_ms=0))
-
-    assert [early.submissions[0].waiting_for, due.submissions[0].waiting_for] == [None, "account"]
-
-
-async def test_the_health_of_an_account_is_that_of_its_breaker() -> None:
-    world = await routed(FIRST, SECOND)
-    world.break_(FIRST)
-
-    ill, well = await world.routing.health(FIRST.id), await world.routing.health(SECOND.id)
-
-    assert ill is not None
-    assert (ill.state, ill.reason, ill.waiting, ill.disabled) == ("open", "balance", 7, False)
-    assert (ill.since, ill.next_probe_at) == (
-        instant(world.clock.now_ms()),
-        instant(world.clock.now_ms() + 5500),
-    )
-    assert well is not None
-    assert (well.state, well.reason, well.next_probe_at) == ("closed", None, None)
-    assert await world.routing.health(THIRD.id) is None
+# -- slots -----------------------------------------------------------------------------------------------------------
 
 
 async def test_an_account_that_was_changed_is_tried_at_once() -> None:

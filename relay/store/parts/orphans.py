@@ -14,14 +14,14 @@ from relay.domain.suppressions import NO_WORDS, OptOutWords
 from relay.ports import Page, ReadBody, Replay, SetAside, Telling, Told
 from relay.store import turns
 from relay.store.parts.part import Part
-from relay.store.scripts import orphans, quarantine
+from relay.store.scripts import orphan_views, orphans, quarantine
 
 
 class OrphansPart(Part):
     """See ``relay.ports.orphans.OrphanStore``."""
 
     async def orphan(self, orphan_id: str) -> OrphanView | None:
-        return await self._driver.read(lambda db: orphans.orphan(db, orphan_id))
+        return await self._driver.read(lambda db: orphan_views.orphan(db, orphan_id))
 
     async def orphans(
         self,
@@ -34,11 +34,13 @@ class OrphansPart(Part):
     ) -> Page[OrphanView]:
         account = None if account_id is None else raw_bytes(account_id)
         return await self._driver.read(
-            lambda db: orphans.orphans(db, kind=kind, account=account, status=status, position=position, limit=limit)
+            lambda db: orphan_views.orphans(
+                db, kind=kind, account=account, status=status, position=position, limit=limit
+            )
         )
 
     async def open_orphans(self) -> int:
-        return await self._driver.read(orphans.count_open)
+        return await self._driver.read(orphan_views.count_open)
 
     async def in_quarantine(self) -> int:
         return await self._driver.read(quarantine.count)

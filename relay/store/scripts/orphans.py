@@ -1,102 +1,21 @@
-"""Orphans: looked at, assigned, matched again, dismissed. Each comes to its end once."""
-
-from typing import Any, Final
+"""Orphans: assigned, matched again, dismissed. Each comes to its end once."""
 
 import msgspec
 
 from relay.domain.errors import AlreadySettled, BodyInvalid, FieldError, NotFound
-from relay.domain.ids import (
-    AccountId,
-    InboundId,
-    MessageId,
-    OrphanId,
-    RawId,
-    SubmissionId,
-    TeamId,
-    raw_bytes,
-)
+from relay.domain.ids import InboundId, MessageId, SubmissionId, TeamId, raw_bytes
 from relay.domain.numbers import read_mask, read_mobile
-from relay.domain.orphans import OrphanReprocessed, OrphanResolution, OrphanStatus, OrphanView
-from relay.domain.provider import BodyKind, InboundRow, RawBody, ReportRow
-from relay.domain.retention import ERASED
+from relay.domain.orphans import OrphanReprocessed, OrphanResolution, OrphanView
+from relay.domain.provider import InboundRow, RawBody, ReportRow
 from relay.domain.suppressions import OptOutWords
-from relay.domain.times import instant, instant_or_none, ms_or_none, to_ms
-from relay.ports import Page, Replay, Telling, Told
-from relay.store.script import Db, Row, Script
+from relay.domain.times import instant, ms_or_none, to_ms
+from relay.ports import Replay, Telling, Told
+from relay.store.script import Db, Script
 from relay.store.scripts import adopt, inbound, reports
 from relay.store.scripts import telling as told
 from relay.store.scripts.emit import Effects, SubmissionRow, find_submission
-from relay.store.scripts.views import before
+from relay.store.scripts.orphan_views import orphan
 from relay.store.sealing import KeyRing
-
-_RESOLUTION: Final = msgspec.json.Decoder(OrphanResolution)
-
-
-# -- looking ---------------------------------------------------------------------------------------------------------
-
-
-def orphan(db: Db, orphan_id: str) -> Script[OrphanView | None]:
-    """One orphan."""
-    row = yield from db.row("orphans.view", id=raw_bytes(orphan_id))
-    return None if row is None else _view(row)
-
-
-def orphans(
-    db: Db,
-    *,
-    kind: BodyKind | None,
-    account: bytes | None,
-    status: OrphanStatus | None,
-    position: str | None,
-    limit: int,
-) -> Script[Page[OrphanView]]:
-    """Newest first. Open ones have an index of their own."""
-    bound: dict[str, Any] = {"before": before(position), "kind": kind, "account": account, "most": limit + 1}
-    if status == "open":
-        rows = yield from db.rows("orphans.list_open", **bound)
-    else:
-        rows = yield from db.rows("orphans.list", resolved=int(status == "resolved"), **bound)
-    return Page(
-        data=[_view(row) for row in rows[:limit]],
-        next_position=bytes(rows[limit - 1][0]).hex() if len(rows) > limit else None,
-    )
-
-
-def count_open(db: Db) -> Script[int]:
-    """Up to 10,000."""
-    row = yield from db.row("orphans.count_open")
-    return 0 if row is None else int(row[0])
-
-
-def _view(row: Row) -> OrphanView:
-    key, account, kind, source, task, number, content, extension, raw_time, occurred_ms, received_ms, raw, *end = row
-    resolved_ms, resolution = end
-    how = None
-    if resolved_ms is not None:
-        # Without a word it was adopted when its submission became known.
-        how = OrphanResolution(how="matched") if resolution is None else _RESOLUTION.decode(resolution)
-    return OrphanView(
-        id=OrphanId("orph_" + bytes(key).hex()),
-        account_id=AccountId("acct_" + bytes(account).hex()),
-        kind=kind,
-        source=source,
-        status="open" if resolved_ms is None else "resolved",
-        number=number,
-        text=content if kind == "mo" else None,
-        to_extension=extension,
-        task_id=task,
-        provider_status=content if kind == "report" else None,
-        provider_time=raw_time,
-        occurred_at=instant_or_none(occurred_ms),
-        received_at=instant(received_ms),
-        raw_id=RawId("raw_" + bytes(raw).hex()),
-        resolved_at=instant_or_none(resolved_ms),
-        resolution=how,
-        erased=number == ERASED,
-    )
-
-
-# -- dealing with them -----------------------------------------------------------------------------------------------
 
 
 def assign_inbound(

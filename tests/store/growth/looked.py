@@ -12,7 +12,7 @@ from relay.store.postgres.planner import SETTINGS
 from relay.store.queries import Queries
 from tests.postgres.server import ADMIN, PostgresServer
 from tests.store.growth.asked import asked
-from tests.store.growth.expected import IN_BATCHES
+from tests.store.growth.exempt import IN_BATCHES
 from tests.store.growth.fill import Size
 from tests.store.growth.filled_postgres import fill_postgres
 from tests.store.growth.plans import Mode, Names, Step, explain, pages, steps

@@ -1,29 +1,26 @@
 """Settings: ``defaults.toml`` is the manual, the environment overrides it, and everything wrong is refused at start.
 
 ``RELAY_<NAME>`` holds a value, ``RELAY_<NAME>_FILE`` the path of a file that holds it. The unit and the range of every
-setting are declared once, in its annotation here; a test keeps the manual equal to them.
+setting are declared once, in its annotation here; a test keeps the manual equal to them. checks.py has what these
+cannot say.
 """
 
 import difflib
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import resources
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta
 
+from relay.config.checks import CHECKS
 from relay.domain.errors import ConfigError
-from relay.domain.suppressions import plain_word
 
 PREFIX: Final = "RELAY_"
 _FILE: Final = "_FILE"
-_MOST_LETTERS: Final = 20
 _NAMES_FILES: Final = frozenset({"keyring", "keyring_file"})
 """The file of the key ring is not read here: it is read again whenever it changes."""
 
@@ -240,7 +237,7 @@ def _convert(field: _Field, text: str) -> object:
     given = [part.strip() for part in text.split(",") if part.strip()] if _is_list(field.type) else text
     try:
         value = msgspec.convert(given, field.type, strict=False)
-        check = _CHECKS.get(field.name)
+        check = CHECKS.get(field.name)
         return value if check is None else check(value)
     except ValueError as exc:  # msgspec.ValidationError is one
         shown = "the value (not shown)" if field.secret else repr(text)
@@ -249,61 +246,3 @@ def _convert(field: _Field, text: str) -> object:
 
 def _is_list(hint: Any) -> bool:
     return get_origin(get_args(hint)[0]) is tuple
-
-
-def _check_public_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
-        raise ValueError(text)
-    return text.rstrip("/")
-
-
-def _check_database_url(text: str) -> str:
-    scheme, _, rest = text.partition("://")
-    if scheme not in ("sqlite", "postgresql") or not rest.strip("/"):
-        raise ValueError("scheme")
-    if scheme == "sqlite" and not rest.startswith("/"):
-        raise ValueError("two slashes name a host, and SQLite has none")
-    return text
-
-
-def _check_timezone(text: str) -> str:
-    try:
-        ZoneInfo(text)
-    except (OSError, KeyError) as exc:  # ZoneInfoNotFoundError is a KeyError; a directory's name gives OSError
-        raise ValueError(text) from exc
-    return text
-
-
-def _check_cidrs(texts: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(str(ip_network(text)) for text in texts)
-
-
-def _check_suffixes(texts: tuple[str, ...]) -> tuple[str, ...]:
-    if any(not re.fullmatch(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", text) for text in texts):
-        raise ValueError(texts)
-    return tuple(text.lower() for text in texts)
-
-
-def _check_words(texts: tuple[str, ...]) -> tuple[str, ...]:
-    # A full-width comma separates nothing: what it is in is no word.
-    if any(not plain_word(text).replace(" ", "").isalnum() or len(text) > _MOST_LETTERS for text in texts):
-        raise ValueError(texts)
-    return texts
-
-
-def _check_directories(texts: tuple[str, ...]) -> tuple[str, ...]:
-    if any(not text.startswith("/") for text in texts):
-        raise ValueError(texts)
-    return texts
-
-
-_CHECKS: Final[Mapping[str, Callable[[Any], object]]] = {
-    "public_url": _check_public_url,
-    "database_url": _check_database_url,
-    "quota_timezone": _check_timezone,
-    "opt_out_keywords": _check_words,
-    "secret_dirs": _check_directories,
-    "egress_allow_cidrs": _check_cidrs,
-    "egress_allow_host_suffixes": _check_suffixes,
-}
