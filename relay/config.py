@@ -19,7 +19,6 @@ import msgspec
 from msgspec import Meta
 
 from relay.domain.errors import ConfigError
-from relay.domain.suppressions import plain_word
 
 PREFIX: Final = "RELAY_"
 _FILE: Final = "_FILE"
@@ -287,7 +286,7 @@ def _check_suffixes(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 def _check_words(texts: tuple[str, ...]) -> tuple[str, ...]:
     # A full-width comma separates nothing: what it is in is no word.
-    if any(not plain_word(text).replace(" ", "").isalnum() or len(text) > _MOST_LETTERS for text in texts):
+    if any(not text.replace(" ", "").isalnum() or len(text) > _MOST_LETTERS for text in texts):
         raise ValueError(texts)
     return texts
 
