@@ -65,7 +65,7 @@ TaskIdDedup = Annotated[bool, Meta(description="Whether the provider drops a sec
 Code = Annotated[str, Meta(min_length=1, max_length=32, pattern=rf"^(?!0{{1,2}}{END})")]
 LowBalance = Annotated[
     Annotated[int, Meta(ge=0, le=10**12)] | None,
-    Meta(description="A prepaid account with fewer SMS left is told of by `balance.low`; null: never."),
+    Meta(description="A prepaid account with so many SMS left, or fewer, is told of by `balance.low`; null: never."),
 ]
 ExtensionDigits = Annotated[
     Annotated[int, Meta(ge=1, le=20)] | None,
