@@ -21,6 +21,7 @@ BaseUrl = Annotated[
         pattern=rf"^(https?://[^\s?#@]+|embedded:sandbox){END}",
         description="The provider's address, without `/api/v1`; `embedded:sandbox` is the sandbox in this process.",
         examples=["https://sms.example.com"],
+        extra={"expected": "an address that begins with https:// or http://, without a query"},
     ),
 ]
 ProviderAccount = Annotated[str, Meta(min_length=1, max_length=64, description="The account's name at the provider.")]
