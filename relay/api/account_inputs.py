@@ -21,6 +21,7 @@ BaseUrl = Annotated[
         pattern=rf"^(https?://[^\s?#@]+|embedded:sandbox){END}",
         description="The provider's address, without `/api/v1`; `embedded:sandbox` is the sandbox in this process.",
         examples=["https://sms.example.com"],
+        extra={"expected": "an address that begins with https:// or http://, without a query"},
     ),
 ]
 ProviderAccount = Annotated[str, Meta(min_length=1, max_length=64, description="The account's name at the provider.")]
@@ -65,7 +66,7 @@ TaskIdDedup = Annotated[bool, Meta(description="Whether the provider drops a sec
 Code = Annotated[str, Meta(min_length=1, max_length=32, pattern=rf"^(?!0{{1,2}}{END})")]
 LowBalance = Annotated[
     Annotated[int, Meta(ge=0, le=10**12)] | None,
-    Meta(description="A prepaid account with fewer SMS left is told of by `balance.low`; null: never."),
+    Meta(description="A prepaid account with so many SMS left, or fewer, is told of by `balance.low`; null: never."),
 ]
 ExtensionDigits = Annotated[
     Annotated[int, Meta(ge=1, le=20)] | None,

@@ -17,9 +17,15 @@ from relay.services.requests import EndpointRequest, SendRequest
 # `$` alone would let a final newline through in Python; `$(?!\n)` means the same in Python and in ECMA 262.
 END: Final = r"$(?!\n)"
 Extension = Annotated[
-    str, Meta(pattern=rf"^[1-9][0-9]{{0,19}}{END}", description="1 to 20 digits, no leading zero.", examples=["101"])
+    str,
+    Meta(
+        pattern=rf"^[1-9][0-9]{{0,19}}{END}",
+        description="1 to 20 digits, no leading zero.",
+        examples=["101"],
+        extra={"expected": "1 to 20 digits, no leading zero"},
+    ),
 ]
-Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"\S")]
+Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"\S", extra={"expected": "more than blanks"})]
 Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset.", examples=["2026-11-23T09:30:00Z"])]
 Number = Annotated[
     str,
@@ -86,6 +92,7 @@ class EndpointInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             pattern=rf"^https?://[^\s]+{END}",
             description="Where events are posted to.",
             examples=["https://orders.example.com/hooks/sms"],
+            extra={"expected": "an address that begins with https:// or http://"},
         ),
     ]
     event_types: Annotated[

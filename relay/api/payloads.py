@@ -65,7 +65,7 @@ class InboundReceivedEvent(_Event, frozen=True, kw_only=True, tag="inbound.recei
 
 
 class BalanceLowEvent(_Event, frozen=True, kw_only=True, tag="balance.low"):
-    """The balance of a prepaid account fell below its threshold."""
+    """The balance of a prepaid account fell to its threshold or below."""
 
     data: BalanceLow
 

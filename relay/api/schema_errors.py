@@ -15,6 +15,8 @@ from relay.domain.errors import FieldError
 
 _NAME_SHOWN: Final = 64
 _REGEX: Final = " matching regex "
+_NO_LINE_BREAK: Final = r"(?!\n)"
+"""The end of our patterns, which tells their readers nothing: `$` alone would let a line break pass."""
 
 
 def errors_of(value: object, annotation: object) -> list[FieldError]:
@@ -110,8 +112,26 @@ def _say(message: str, annotation: object) -> str:
     if message.startswith("Invalid enum value"):
         return f"Expected one of {', '.join(map(str, _choices(annotation)))}."
     if _REGEX in message:
-        message = f"Expected text that matches {message.partition(_REGEX)[2]}"
+        return _say_pattern(message.partition(_REGEX)[2].strip("`"), annotation)
     return message.replace("`", "") + "."
+
+
+def _say_pattern(shown: str, annotation: object) -> str:
+    """The words that go with the pattern (``extra={"expected": …}``), for nobody should have to read one; else the
+    pattern. ``shown``: its repr."""
+    for meta in _metas(annotation):
+        if meta.pattern is not None and repr(meta.pattern) == shown:
+            words = (meta.extra or {}).get("expected")
+            return f"Expected {words or f'text that matches {meta.pattern.removesuffix(_NO_LINE_BREAK)}'}."
+    return f"Expected text that matches {shown}."
+
+
+def _metas(annotation: object) -> Iterator[msgspec.Meta]:
+    if isinstance(annotation, msgspec.Meta):
+        yield annotation
+    elif get_origin(annotation) in (Annotated, Union, types.UnionType):
+        for part in (*get_args(annotation), *getattr(annotation, "__metadata__", ())):
+            yield from _metas(part)
 
 
 def _choices(annotation: object) -> list[object]:

@@ -25,10 +25,18 @@ _LIMITS_CHANGE: Final = (
 )
 
 AccountRef = Annotated[str, Meta(pattern=rf"^acct_{_ID}")]
-_Signature = Annotated[str, Meta(pattern=rf"^【[^【】\s]([^【】\r\n]{{0,28}}[^【】\s])?】{END}", examples=["【示例】"])]
+_Signature = Annotated[
+    str,
+    Meta(
+        pattern=rf"^【[^【】\s]([^【】\r\n]{{0,28}}[^【】\s])?】{END}",
+        examples=["【示例】"],
+        extra={"expected": "1 to 30 characters in full-width brackets, like 【示例】"},
+    ),
+]
 _SIGNATURE: Final = Meta(
     description="Brackets included. Put in front of every text that does not begin with it; a text with another "
-    "`【…】` at its beginning or its end is refused. Null: the team writes its own."
+    "`【…】` at its beginning or its end is refused, unless there is no letter in it, as in a code or a price. Null: "
+    "the team writes its own."
 )
 _Accounts = Annotated[
     list[AccountRef], Meta(max_length=100, description="Accounts in order of preference; empty: all.")

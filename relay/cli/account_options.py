@@ -42,7 +42,7 @@ _SETTINGS: Final[tuple[Callable[[Any], Any], ...]] = (
         help="What a refusal code means, for example 08=throttled:retryable:account; repeatable.",
     ),
     click.option("--no-code", "drop_codes", multiple=True, metavar="CODE", help="Forget a code; repeatable."),
-    click.option("--low-balance", metavar="SMS", help='Tell of a balance below it; "never": do not.'),
+    click.option("--low-balance", metavar="SMS", help='Tell of a balance that falls to it; "never": do not.'),
     click.option("--extension-digits", metavar="DIGITS", help='How long extensions are; "any": of any length.'),
 )
 _PASSWORDS: Final[tuple[Callable[[Any], Any], ...]] = (

@@ -10,9 +10,10 @@ from relay.cli.account_options import json_option, on_accounts, password_options
 
 if TYPE_CHECKING:  # imported when it is known that the command runs
     from relay.app import Admin
-    from relay.domain.accounts import Account, AccountView, CallbackTokenView
+    from relay.domain.accounts import Account, AccountView, BalanceView, CallbackTokenView
     from relay.services.admin.account_requests import AccountChanges
 
+_BALANCE_COLUMNS = ("account_id", "account_name", "balance", "prepaid", "days_left", "as_of")
 _COLUMNS = ("id", "name", "account", "base_url", "disabled", "weight", "requests_per_s", "created_at")
 
 
@@ -39,6 +40,25 @@ def list_accounts(as_json: bool) -> None:
         output.json_line(views)
     else:
         output.table(views, _COLUMNS)
+
+
+@accounts.command(epilog=exits.HELP)
+@json_option("one JSON list")
+def balances(as_json: bool) -> None:
+    """Show what is left of each account, as a gateway last heard; `relay accounts probe` asks now.
+
+    In SMS. Of a postpaid account (PREPAID no) nothing runs out. DAYS LEFT is at the rate of the last seven days.
+    """
+    from relay.cli import output
+
+    async def work(admin: "Admin") -> "list[BalanceView]":
+        return await admin.store.all_balances()
+
+    views = on_accounts(work)
+    if as_json:
+        output.json_line(views)
+    else:
+        output.table(views, _BALANCE_COLUMNS)
 
 
 @accounts.command(epilog=exits.HELP)

@@ -105,9 +105,9 @@ def remove(number_or_id: str, team_id: str | None) -> None:
 def import_(ctx: click.Context, file: IO[bytes], team_id: str, as_json: bool) -> None:
     """Add the numbers of FILE ("-": standard input).
 
-    One number per line, or CSV: then the column whose head is number, mobile, phone, to or 手机号, else the first one.
-    Each 10,000 numbers are one transaction and one entry of the audit; to run it again adds nothing twice. Lines that
-    hold no number are told, the others are added, and the exit code is 1.
+    One number per line, or CSV: then the column whose head is number, mobile, phone, to, 手机号 or 电话, else the
+    first one. Each 10,000 numbers are one transaction and one entry of the audit; to run it again adds nothing twice.
+    Lines that hold no number are told, the others are added, and the exit code is 1.
     """
     from relay.cli import output, running
     from relay.cli.number_files import NotNumbers, read_numbers

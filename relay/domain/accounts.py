@@ -45,7 +45,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
     ``password_md5`` is 32 hex digits, sent in the case of ``pwd_case``; ``password_ref`` says where the password is
     read from (``file:…``, ``env:…``); ``fallback`` are the credentials before, good until ``fallback_until_ms``. Rates
-    are per second, times in seconds. Below ``low_balance`` (SMS) a prepaid account's teams are told. Extensions leased
+    are per second, times in seconds. At ``low_balance`` (SMS) a prepaid account's teams are told. Extensions leased
     on the account have ``extension_digits``; None: any number. ``version`` counts changes from 1.
     """
 

@@ -41,5 +41,6 @@ def days_left(samples: Sequence[Sample]) -> float | None:
 
 
 def is_low(amount: str, threshold: int | None, *, prepaid: bool) -> bool:
-    """Whether people must be told. What is paid afterwards is never low."""
-    return prepaid and threshold is not None and Decimal(amount) < threshold
+    """Whether people must be told: at the threshold already, so that 0 says when all is used up. What is paid
+    afterwards is never low."""
+    return prepaid and threshold is not None and Decimal(amount) <= threshold

@@ -94,8 +94,8 @@ class InboundReceived(msgspec.Struct, frozen=True, kw_only=True, rename={"from_"
 
 
 class BalanceLow(msgspec.Struct, frozen=True, kw_only=True):
-    """A prepaid account fell below its threshold (both in SMS). It is told once, until the balance has been at the
-    threshold or above it again. `days_left`: how long it lasts at the rate of the last seven days, null while too
+    """A prepaid account fell to its threshold or below (both in SMS). It is told once, until the balance has been
+    above it again. `days_left`: how long it lasts at the rate of the last seven days, null while too
     little is known."""
 
     account_id: AccountId

@@ -2,7 +2,8 @@
 
 Decision: only `【…】` is a signature, because providers read no other brackets: `[…]` and `「…」` are text like any
 other. It may stand at either end of a text, because providers take a trailing one for the signature, too; in the
-middle it is text.
+middle it is text. So is one without any letter, wherever it stands: no operator registers a signature of digits alone,
+and codes, prices and times are what people put into such brackets.
 """
 
 import re
@@ -10,8 +11,11 @@ from typing import Final
 
 LONGEST: Final = 30
 """Characters between the brackets of a signature."""
-_AT_START: Final = re.compile(r"\s*【[^【】]*】")
-_AT_END: Final = re.compile(rf"【[^【】]{{0,{LONGEST}}}】\s*\Z")
+_UNSEEN: Final = r"\s\u200b-\u200f\u2060\ufeff"
+"""Blanks, and marks that nobody sees: before a signature they hide nothing from its readers."""
+_AT_START: Final = re.compile(rf"[{_UNSEEN}]*【([^【】]*)】")
+_AT_END: Final = re.compile(rf"【([^【】]{{0,{LONGEST}}})】[{_UNSEEN}]*\Z")
+_BEFORE: Final = re.compile(rf"[{_UNSEEN}]*")
 
 
 class SecondSignature(ValueError):
@@ -26,11 +30,16 @@ def sign(text: str, signature: str | None) -> str:
     """
     if signature is None:
         return text
-    # Blanks before it would make it somebody's second one once ours is put in front.
-    begun = text.lstrip()
+    # What nobody sees before it would make it somebody's second one once ours is put in front.
+    begun = _BEFORE.sub("", text, count=1)
     rest = begun[len(signature) :] if begun.startswith(signature) else text
-    if _AT_START.match(rest):
+    if rest.startswith(signature) or _names_somebody(_AT_START.match(rest)):
         raise SecondSignature(f"must begin with {signature} once, or with no signature at all")
-    if _AT_END.search(rest):
+    if rest.endswith(signature) or _names_somebody(_AT_END.search(rest)):
         raise SecondSignature(f"must not end with a signature: {signature} stands in front")
     return signature + rest
+
+
+def _names_somebody(brackets: re.Match[str] | None) -> bool:
+    """Whether there are brackets, with a letter in them or nothing at all."""
+    return brackets is not None and (not brackets[1].strip() or any(map(str.isalpha, brackets[1])))

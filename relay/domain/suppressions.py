@@ -1,6 +1,5 @@
 """Opt-outs: numbers that get no marketing from a team any more, and the words by which people ask for that."""
 
-import string
 import unicodedata
 from collections.abc import Iterable
 from datetime import datetime
@@ -13,7 +12,6 @@ from relay.domain.messages import RefusedNumber
 from relay.domain.times import instant
 
 SuppressionSource = Literal["inbound", "api", "import", "cli"]
-_PUNCTUATION: Final = frozenset(string.punctuation)
 
 
 class Suppression(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +62,7 @@ class OptOutWords:
     """The words that opt out when they are the whole of a text."""
 
     def __init__(self, words: Iterable[str]) -> None:
-        """A word that is nothing but blanks and punctuation matches nothing."""
+        """A word without letters and digits matches nothing."""
         self._words = {plain: word for word in words if (plain := plain_word(word))}
 
     def find(self, text: str) -> str | None:
@@ -73,24 +71,16 @@ class OptOutWords:
 
 
 def plain_word(text: str) -> str:
-    """What is compared: half-width and full-width alike, upper and lower case alike, without what is no letter or
-    digit at the ends.
+    """What is compared: letters and digits alone, half-width and full-width alike, upper and lower case alike.
+
+    Decision: whatever else a person puts around them or between them (blanks, punctuation, emoji, marks that nobody
+    sees) counts for nothing, because to send on to somebody who has opted out is worse than the other mistake.
 
     NFKC before and after the case is folded (Unicode 15.0, section 3.13, D145-D146), because folding may leave what
     NFKC changes again.
     """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    first, last = 0, len(folded)
-    while first < last and _is_around(folded[first]):
-        first += 1
-    while first < last and _is_around(folded[last - 1]):
-        last -= 1
-    return folded[first:last]
-
-
-def _is_around(char: str) -> bool:
-    """Blanks, punctuation (and what ASCII counts as such), and marks that nobody sees."""
-    return unicodedata.category(char)[0] in "ZPC" or char in _PUNCTUATION
+    return "".join(filter(str.isalnum, folded))
 
 
 NO_WORDS: Final = OptOutWords(())

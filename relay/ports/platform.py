@@ -72,8 +72,8 @@ class BalanceStore(Protocol):
     """Balances of provider accounts."""
 
     async def keep_balance(self, account: Account, balance: Balance, now_ms: int) -> StoredEffects:
-        """Remember it: the last one, and one in ten minutes for eight days. When a prepaid account falls below its
-        ``low_balance``, every team that may use it gets ``balance.low``, once until it was not below it again."""
+        """Remember it: the last one, and one in ten minutes for eight days. When a prepaid account falls to its
+        ``low_balance``, every team that may use it gets ``balance.low``, once until it was above it again."""
 
     async def balances(self, account_ids: tuple[AccountId, ...]) -> list[BalanceView]:
         """Last known balances of these accounts, in this order."""

@@ -10,6 +10,9 @@ from litestar.types import HTTPReceiveMessage
 
 from relay.api.bodies import check_json_type, read_body, read_json
 from relay.api.inputs import MessageInput
+from relay.api.routes.extensions import LeaseInput
+from relay.api.schema_errors import errors_of
+from relay.api.team_inputs import TeamInput
 from relay.domain.errors import BodyInvalid, BodyTooLarge, BodyUnreadable, MediaTypeUnsupported, Refusal
 
 GOOD = {"to": "13800130001", "text": "hello"}
@@ -68,7 +71,7 @@ def test_every_error_has_its_pointer_and_unknown_fields_are_named_with_the_neare
         "/metadata/e~0f": "Expected str, got null.",
         "/category": "Expected one of otp, notice, marketing.",
         "/send_at": "Expected datetime with a timezone component.",
-        "/extension": "Expected text that matches '^[1-9][0-9]{0,19}$(?!\\\\n)'.",
+        "/extension": "Expected 1 to 20 digits, no leading zero.",
         "/zzz": "This field is unknown. Known are to, text, extension, reference, metadata, send_at, expires_at, "
         "category, on_unconfirmed.",
         "/to": "This field is required.",
@@ -207,3 +210,16 @@ async def test_a_body_over_the_limit_is_too_large_announced_or_not(
 async def test_a_body_that_breaks_off_is_unreadable() -> None:
     with pytest.raises(BodyUnreadable):
         await read_parts([b"ab"], None, 4)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "detail"),
+    [
+        ("甲", TeamInput, "Expected 1 to 30 characters in full-width brackets, like 【示例】."),
+        ("acct_1", LeaseInput, "Expected text that matches ^acct_[0-9a-f]{32}$."),
+    ],
+)
+def test_a_pattern_is_told_in_words_or_as_it_is_written(value: str, kind: type[object], detail: str) -> None:
+    field = "signature" if kind is TeamInput else "account_id"
+
+    assert detail in [error.detail for error in errors_of({field: value}, kind)]

@@ -38,6 +38,16 @@ def shown(environ: dict[str, str]) -> dict[str, Any]:
     return account
 
 
+def test_the_balances_are_shown_before_any_is_known(environ: dict[str, str]) -> None:
+    account = made(environ, "--password-stdin")
+
+    (shown,) = json.loads(run(environ, "balances", "--json").stdout)
+    table = run(environ, "balances").stdout
+
+    assert [shown["account_id"], shown["account_name"], shown["balance"]] == [account["id"], "main", None]
+    assert table.splitlines()[1].split()[1:] == ["main", "-", "-", "-", "-"]
+
+
 def test_an_account_lives_by_commands_alone(environ: dict[str, str]) -> None:
     account = made(environ, "--password-stdin", "--code", "08=throttled:retryable:account", "--low-balance", "100")
     assert account["callback_urls"]["report"].startswith("https://sms.corp.example/callbacks/")

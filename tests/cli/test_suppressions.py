@@ -104,6 +104,8 @@ def test_what_is_wrong_is_said(environ: dict[str, str], arguments: tuple[str, ..
         (b"name\tto\na\t13800130001\nb\n", [(2, "13800130001"), (3, "")]),
         (b"head\n13800130001,x\n", [(2, "13800130001")]),
         (b'"13800130001","a\nb"\nx\n', [(2, "13800130001"), (3, "x")]),
+        (b"id,Mobile Number\n1,13800130001\n", [(2, "13800130001")]),
+        ("手机号\r\n13800130001\r\n".encode("utf-16"), [(2, "13800130001")]),
         (b"", []),
     ],
 )
@@ -114,3 +116,8 @@ def test_a_file_of_numbers_is_read_as_it_comes(content: bytes, expected: list[tu
 def test_what_is_no_text_is_refused() -> None:
     with pytest.raises(NotNumbers):
         read_numbers(b"\xff\xff\xff")
+
+
+def test_an_open_quotation_mark_swallows_no_lines() -> None:
+    with pytest.raises(NotNumbers, match="line 3"):
+        read_numbers(b'13800130001\n13800130002\n"13800130003\n13800130004\n')

@@ -45,9 +45,10 @@ def test_a_balance_lasts_as_long_as_it_would_at_the_rate_of_the_last_week(
     ("amount", "threshold", "prepaid", "expected"),
     [
         ("99.9", 100, True, True),
-        ("100", 100, True, False),
-        ("100.00", 100, True, False),
-        ("-1", 0, True, True),
+        ("100.1", 100, True, False),
+        ("100.00", 100, True, True),
+        ("0", 0, True, True),
+        ("1", 0, True, False),
         ("0", None, True, False),
         ("-5000", 100, False, False),
     ],

@@ -26,6 +26,12 @@ WORDS = OptOutWords(load({}).opt_out_keywords)
         ("拒收～～", "拒收"),
         ("\ufeffTD\u200b", "TD"),
         ("...TD...", "TD"),
+        ("T D", "TD"),
+        ("t\u200bd", "TD"),
+        ("退 订", "退订"),
+        ("TD\U0001f44d\U0001f3fd", "TD"),
+        ("\u274c\ufe0f退订\U0001f64f", "退订"),
+        ("退訂", "退訂"),
     ],
 )
 def test_a_text_that_is_a_word_opts_out(text: str, word: str) -> None:
@@ -34,7 +40,24 @@ def test_a_text_that_is_a_word_opts_out(text: str, word: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "。", "Not", "TDD", "T D", "TD 好", "请退订", "退订吗", "不退订", "NR", "T1", "没收到", "Re", "退 订"],
+    [
+        "",
+        " ",
+        "。",
+        "Not",
+        "TDD",
+        "TD 好",
+        "TD TD",
+        "回复T退订",
+        "\U0001f64f",
+        "请退订",
+        "退订吗",
+        "不退订",
+        "NR",
+        "T1",
+        "没收到",
+        "Re",
+    ],
 )
 def test_a_text_that_says_anything_else_does_not(text: str) -> None:
     assert WORDS.find(text) is None

@@ -60,14 +60,20 @@ def _repeated(db: Db, team: bytes, draft: MessageDraft, numbers: list[int], wind
 def _over(
     db: Db, team: bytes, draft: MessageDraft, numbers: list[int], limit: RecipientLimit
 ) -> Script[dict[int, int]]:
-    """Those that have had all that they may, and in how many milliseconds each may have more."""
+    """Those that have had all that they may, and in how many milliseconds each may have more. What a test key sent
+    reached nobody: it counts for test keys alone, so that no trial keeps a code from its owner."""
     windows = limit.spans_ms
     if not windows:
         return {}
     now_ms = draft.created_ms
     since_ms = now_ms - max(span_ms for _, span_ms in windows)
     asked = in_parts(
-        numbers, spans=spans(since_ms, now_ms), since_id=first_id(since_ms), team=team, category=draft.category
+        numbers,
+        spans=spans(since_ms, now_ms),
+        since_id=first_id(since_ms),
+        team=team,
+        mode=draft.mode,
+        category=draft.category,
     )
     rows = yield from db.each("recipients.recent_sends", asked)
     sent_ms: dict[int, list[int]] = {}

@@ -35,7 +35,7 @@ CROSS JOIN submissions s ON s.id = r.submission
 CROSS JOIN messages m ON m.id = s.message
 WHERE LOWER(HEX(SUBSTR(r.submission, 1, 3))) IN (SELECT value FROM json_each(:spans))
   AND r.mobile IN (SELECT value FROM json_each(:mobiles))
-  AND r.submission >= :since_id AND m.team = :team AND m.category = :category
+  AND r.submission >= :since_id AND m.team = :team AND m.mode = :mode AND m.category = :category
   AND s.status NOT IN ('failed', 'canceled')
 
 -- name: recipients.repeated

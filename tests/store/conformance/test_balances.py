@@ -17,7 +17,7 @@ from tests.store.conformance.world import World
 
 
 async def small(store: Store, **changes: Any) -> Account:
-    """An account that is low below 100."""
+    """An account that is low at 100."""
     made = msgspec.structs.replace(builders.account(), low_balance=100, **changes)
     await store.create_account(made, callback_token=made.id, entry=entry(), idempotency=None)
     return made
@@ -41,16 +41,16 @@ async def told(world: World, team_id: TeamId | None = None) -> list[dict[str, An
     return [event["data"] for event in await world.events(team_id) if event["type"] == "balance.low"]
 
 
-async def test_a_balance_that_falls_below_its_threshold_is_told_once_until_it_has_recovered(world: World) -> None:
+async def test_a_balance_that_falls_to_its_threshold_is_told_once_until_it_has_recovered(world: World) -> None:
     account = await small(world.store)
 
-    assert await keep(world.store, account, "100", "99", "98", "100", "99.99") == [0, 1, 0, 0, 1]
+    assert await keep(world.store, account, "101", "100", "98", "100.01", "99.99") == [0, 1, 0, 0, 1]
 
-    assert [data["balance"] for data in await told(world)] == ["99", "99.99"]
+    assert [data["balance"] for data in await told(world)] == ["100", "99.99"]
     assert (await told(world))[0] == {
         "account_id": account.id,
         "account_name": account.name,
-        "balance": "99",
+        "balance": "100",
         "threshold": "100",
         "days_left": None,
         "as_of": "2026-11-18T11:06:40Z",

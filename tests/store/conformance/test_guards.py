@@ -236,6 +236,14 @@ async def test_of_equal_texts_at_once_one_is_accepted(world: World) -> None:
     assert sorted(type(result).__name__ for result in results) == ["Stored"] + ["Withheld"] * 7
 
 
+async def test_what_a_test_key_sent_counts_for_test_keys_alone(world: World) -> None:
+    once = RecipientLimit(per_day=1)
+    await world.accept([ONE], mode="test")
+
+    assert await withheld(world, world.draft([ONE], mode="test"), limit=once) == {ONE: "recipient_limit"}
+    assert await withheld(world, world.draft([ONE]), limit=once) == {}
+
+
 async def test_a_number_is_withheld_for_the_first_reason_that_holds(world: World) -> None:
     await world.accept([ONE, TWO], category="marketing")
     await world.accept([THREE], category="marketing", text="【示例】再见")

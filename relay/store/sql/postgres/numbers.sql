@@ -8,7 +8,7 @@ JOIN messages m ON m.id = s.message
 WHERE SUBSTR(r.submission, 1, 3) = ANY (ARRAY(
     SELECT decode(json_array_elements_text(CAST(:spans AS json)), 'hex')))
   AND r.mobile = ANY (ARRAY(SELECT CAST(json_array_elements_text(CAST(:mobiles AS json)) AS BIGINT)))
-  AND r.submission >= :since_id AND m.team = :team AND m.category = :category
+  AND r.submission >= :since_id AND m.team = :team AND m.mode = :mode AND m.category = :category
   AND s.status NOT IN ('failed', 'canceled')
 
 -- name: messages.last_to
