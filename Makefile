@@ -21,8 +21,8 @@ run: $(INSTALLED) ## gateway and sandbox on this machine; prints the documentati
 demo: $(INSTALLED) ## the whole story on temporary ports, with a timeline; exit code 0 if every step was seen
 	@exec $(BIN)/relay demo
 
-# Fault tests wait more than they compute. A file stays in one process: what its tests share is made once.
-PYTEST := $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
+# Fault tests wait more than they compute, and what is left at the end is shared out.
+PYTEST := $(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
 
 test: $(INSTALLED) ## the tests alone
 	$(PYTEST)

@@ -13,7 +13,7 @@ import structlog
 
 from relay.telemetry import logs
 from tests.flow.opening import open_world
-from tests.flow.world import World
+from tests.flow.world import World, until
 
 _NAMES = ("httpx", "httpcore", "uvicorn", "uvicorn.error", "uvicorn.access", "alembic", "asyncio")
 
@@ -34,6 +34,10 @@ class Log:
     def of(self, event: str) -> list[dict[str, Any]]:
         """The lines of one event."""
         return [line for line in self.lines if line["event"] == event]
+
+    async def when(self, event: str, number: int = 1) -> list[dict[str, Any]]:
+        """The same, once there are so many: a thing is stored before it is told."""
+        return await until(lambda: self.of(event), lambda lines: len(lines) >= number)
 
 
 class OpenWorld(Protocol):

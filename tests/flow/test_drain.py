@@ -104,7 +104,7 @@ async def test_what_waits_in_memory_is_given_back_at_once_and_what_runs_is_finis
         world.gateway.withdraw()
 
         await until(lambda: world.rows(leased) == [(1,)], seconds=0.9)
-        assert [line["deliveries"] for line in log.of("deliveries.given_back")] == [4]
+        assert [line["deliveries"] for line in await log.when("deliveries.given_back")] == [4]
         await world.gateway.idle()
         assert world.rows("SELECT claim FROM deliveries") == [(None,)] * 4
         assert world.rows("SELECT status FROM delivery_history") == [("delivered",)]

@@ -22,13 +22,15 @@ async def test_what_one_account_cannot_be_reached_for_goes_out_over_the_other_wi
 
         assert (made.account_of(message), message["submissions"][0]["task_id"]) == ("b", task)
         assert [(record.account, record.task_id) for record in made.world.sends] == [("b", task)]
-        lines = log.of("submission.attempted")
+        lines = await log.when("submission.attempted", 2)
         assert [(made.names[line["account_id"]], line["outcome"]) for line in lines] == [
             ("a", "not_sent"),
             ("b", "accepted"),
         ]
         assert lines[0]["moved_to"] == made.ids["b"]
-        assert await made.world.metric("relay_failovers_total", **{"from": "a", "to": "b"}) == 1
+        await until_shown(
+            lambda: made.world.metric("relay_failovers_total", **{"from": "a", "to": "b"}), lambda number: number == 1
+        )
         await made.world.report(task, MOBILE)
         await made.when(message, "delivered")
 
@@ -100,7 +102,7 @@ async def test_what_no_account_takes_waits_in_sight_and_goes_out_once_one_works_
         # The balance was the probe, and no message.
         assert made.world.counts["calls_queryBalance"] >= 1
         assert made.booked == [("a", OTHERS[0])]
-        assert log.of("account.breaker_opened")[0]["reason"] == "balance"
+        assert (await log.when("account.breaker_opened"))[0]["reason"] == "balance"
         assert await made.world.metric("relay_account_waiting_submissions", account="a") == 0
 
 
@@ -164,7 +166,9 @@ async def test_what_waits_at_an_account_that_breaks_moves_to_the_other(worlds: O
         for message in waiting:
             assert made.account_of(await made.when(message, "submitted")) == "b"
         assert sorted(made.booked) == [("b", mobile) for mobile in OTHERS]
-        assert sum(line["submissions"] for line in log.of("submissions.moved")) == len(OTHERS)
+        await until(
+            lambda: sum(line["submissions"] for line in log.of("submissions.moved")), lambda moved: moved == len(OTHERS)
+        )
 
 
 async def test_an_account_that_cannot_be_reached_is_left_alone_and_comes_back_by_one_probe(worlds: OpenWorld) -> None:

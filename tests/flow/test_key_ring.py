@@ -139,7 +139,7 @@ async def test_a_wrong_file_is_warned_about_and_the_gateway_goes_on(worlds: Open
         await until_shown(lambda: world.metric("relay_keyring_refused"))
         await world.send("13800130001", key="meanwhile")
         await world.gateway.key_ring.look()
-        (warned,) = log.of("key_ring.refused")
+        (warned,) = await log.when("key_ring.refused")
         assert "line 1" in warned["reason"]
         (world.directory / "keyring").write_text(good)
         await until_shown(lambda: world.metric("relay_keyring_refused"), lambda value: value == 0)

@@ -42,7 +42,7 @@ async def test_what_may_have_arrived_is_not_sent_again_and_a_late_report_deliver
         message = await world.send(MOBILE)
         message = await world.message_when(message["id"], "unconfirmed")
 
-        (line,) = log.of("submission.attempted")
+        (line,) = await log.when("submission.attempted")
         assert (line["outcome"], line["why"], line["attempt"]) == ("unconfirmed", why, 1)
         await world.report(message["submissions"][0]["task_id"], MOBILE)
         await world.message_when(message["id"], "delivered")
@@ -102,7 +102,7 @@ async def test_only_what_was_provably_turned_away_is_tried_again(
             assert world.sends == []
             return
         message = await world.message_when(message["id"], "submitted")
-        lines = log.of("submission.attempted")
+        lines = await log.when("submission.attempted", 2)
         assert [(line["outcome"], line["why"]) for line in lines] == [("not_sent", why), ("accepted", None)]
         assert [record.task_id for record in world.sends] == [message["submissions"][0]["task_id"]]
         assert world.counts["calls_send"] == 2

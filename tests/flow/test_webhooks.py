@@ -118,7 +118,7 @@ async def test_a_failing_endpoint_is_tried_again_on_the_schedule_until_it_is_exh
 
         for number, delay_ms in enumerate(DELIVERY_SCHEDULE_MS, 1):
             await attempted(world, number)
-            line = log.of("delivery.attempted")[-1]
+            line = (await log.when("delivery.attempted", number))[-1]
             assert (line["outcome"], line["attempt"], line["status"]) == ("retry", number, 500)
             assert delay_ms / 1000 <= line["next_due_in_s"] <= delay_ms / 1000 * 1.2 + 0.1
             clock.move(delay_ms / 1000 * 0.9)
