@@ -38,7 +38,7 @@ async def test_a_balance_that_several_keep_at_once_is_told_once(three: Several) 
 
     for _ in range(ROUNDS):
         await three.all_well([lambda world: keep(world, "99")] * 9)
-        await keep(three.worlds[0], "100")
+        await keep(three.worlds[0], "101")
     assert three.execute("SELECT count(*) FROM events WHERE type = 'balance.low'") == [(ROUNDS,)]
 
 
