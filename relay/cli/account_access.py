@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import click
 
 from relay.cli import exits
-from relay.cli.account_options import json_option, on_accounts, password_options
+from relay.cli.account_options import json_option, password_options
+from relay.cli.administering import keeping, with_admin
 
 if TYPE_CHECKING:  # imported when it is known that the command runs
     from relay.app import Admin
@@ -55,15 +56,10 @@ def rotate_credentials(
         from relay.domain.audit import COMMAND
 
         made: list[AccountView] = []
-
-        def render(view: "AccountView") -> bytes:
-            made.append(view)
-            return b""
-
-        await admin.account_credentials.rotate((await find(admin, account)).id, wanted, COMMAND, None, render)
+        await admin.account_credentials.rotate((await find(admin, account)).id, wanted, COMMAND, None, keeping(made))
         return made[-1]
 
-    view = on_accounts(work)
+    view = with_admin(work)
     if as_json:
         output.json_line(view)
     elif view.fallback_until is None:
@@ -100,15 +96,10 @@ def probe(account: str, check: bool, number: str | None, text: str | None, yes: 
         from relay.domain.audit import COMMAND
 
         made: list[ProbeView] = []
-
-        def render(view: "ProbeView") -> bytes:
-            made.append(view)
-            return b""
-
-        await admin.account_probe.probe((await find(admin, account)).id, wanted, COMMAND, None, render)
+        await admin.account_probe.probe((await find(admin, account)).id, wanted, COMMAND, None, keeping(made))
         return made[-1]
 
-    view = on_accounts(work)
+    view = with_admin(work)
     if as_json:
         output.json_line(view)
     else:

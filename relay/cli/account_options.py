@@ -1,7 +1,7 @@
 """What the commands under ``relay accounts`` share: options, passwords, and the way to the database."""
 
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -142,21 +142,6 @@ def callback_urls(token: str) -> dict[str, str]:
     chosen = running.settings()
     base = chosen.public_url or f"http://localhost:{chosen.port}"
     return {kind: f"{base}/callbacks/{token}/{kind}" for kind in ("report", "mo")}
-
-
-def on_accounts(work: "Callable[[Admin], Awaitable[T]]") -> T:
-    """What ``work`` gives, on the database that the settings name."""
-    from relay import app
-    from relay.cli import running
-
-    chosen = running.settings()
-    running.log_as(chosen)
-
-    async def with_admin() -> T:
-        async with app.open_admin(chosen) as admin:
-            return await work(admin)
-
-    return running.run(with_admin())
 
 
 async def find(admin: "Admin", name: str) -> "Account":

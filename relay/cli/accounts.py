@@ -6,7 +6,8 @@ import click
 
 from relay.cli import exits
 from relay.cli.account_access import probe, rotate_credentials
-from relay.cli.account_options import json_option, on_accounts, password_options, settings_options
+from relay.cli.account_options import json_option, password_options, settings_options
+from relay.cli.administering import with_admin
 
 if TYPE_CHECKING:  # imported when it is known that the command runs
     from relay.app import Admin
@@ -35,7 +36,7 @@ def list_accounts(as_json: bool) -> None:
     async def work(admin: "Admin") -> "list[AccountView]":
         return [view_of(account) for account in await admin.store.accounts()]
 
-    views = on_accounts(work)
+    views = with_admin(work)
     if as_json:
         output.json_line(views)
     else:
@@ -74,7 +75,7 @@ def show(account: str, as_json: bool) -> None:
         found = await find(admin, account)
         return view_of(found), await admin.account_tokens.tokens(found.id)
 
-    view, tokens = on_accounts(work)
+    view, tokens = with_admin(work)
     if as_json:
         import msgspec
 
@@ -118,7 +119,7 @@ def create(name: str, base_url: str, provider_account: str, as_json: bool, **giv
         await admin.accounts.create_account(request, COMMAND, None, render)
         return made
 
-    _tell_with_urls(on_accounts(work), as_json)
+    _tell_with_urls(with_admin(work), as_json)
 
 
 @accounts.command(epilog=exits.HELP)
@@ -182,7 +183,7 @@ def delete(account: str, yes: bool, as_json: bool) -> None:
         await admin.accounts.delete_account(found.id, COMMAND, None)
         return found.id
 
-    account_id = on_accounts(work)
+    account_id = with_admin(work)
     if as_json:
         output.json_line({"id": account_id, "deleted": True})
     else:
@@ -224,7 +225,7 @@ def rotate_callback_token(account: str, overlap: int, as_json: bool) -> None:
         await admin.account_tokens.rotate((await find(admin, account)).id, overlap, COMMAND, None, render)
         return made
 
-    _tell_with_urls(on_accounts(work), as_json)
+    _tell_with_urls(with_admin(work), as_json)
 
 
 @accounts.command("revoke-callback-token", epilog=exits.HELP)
@@ -241,7 +242,7 @@ def revoke_callback_token(account: str, token_id: str, as_json: bool) -> None:
 
         await admin.account_tokens.revoke((await find(admin, account)).id, token_id, COMMAND)
 
-    on_accounts(work)
+    with_admin(work)
     if as_json:
         output.json_line({"id": token_id, "revoked": True})
     else:
@@ -261,7 +262,7 @@ def _change(account: str, changes: "AccountChanges", as_json: bool) -> None:
     async def work(admin: "Admin") -> "Account":
         return await admin.accounts.change_account((await find(admin, account)).id, changes, COMMAND, None)
 
-    _tell(on_accounts(work), as_json)
+    _tell(with_admin(work), as_json)
 
 
 def _tell(account: "Account", as_json: bool) -> None:

@@ -1,6 +1,6 @@
-"""What commands of the platform team share: its use cases on the database that the settings name."""
+"""What commands of the platform team share: its use cases on the database of the settings, and what they give."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -9,6 +9,7 @@ if TYPE_CHECKING:  # imported when it is known that the command runs
     import msgspec
 
     from relay.app.admin import Admin
+    from relay.ports import Page
 
 T = TypeVar("T")
 
@@ -27,6 +28,28 @@ def with_admin(work: "Callable[[Admin], Awaitable[T]]") -> T:
             return await work(admin)
 
     return running.run(run())
+
+
+def keeping(made: list[T]) -> Callable[[T], bytes]:
+    """A ``render`` that keeps what would be answered: a command prints it, and has no answer to be replayed."""
+
+    def render(view: T) -> bytes:
+        made.append(view)
+        return b""
+
+    return render
+
+
+async def each(ask: "Callable[[str | None], Awaitable[Page[T]]]") -> AsyncIterator[T]:
+    """All of a list. ``ask`` gives the page behind a position, None: the first one."""
+    position: str | None = None
+    while True:
+        page = await ask(position)
+        for one in page.data:
+            yield one
+        position = page.next_position
+        if position is None:
+            return
 
 
 def print_thing(thing: "msgspec.Struct", *, as_json: bool) -> None:

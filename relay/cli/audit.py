@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 import click
 
 from relay.cli import exits
+from relay.cli.administering import each
 from relay.cli.options import Moment
 from relay.domain.audit import AuditAction, AuditFamily
 
@@ -84,12 +85,6 @@ async def _export(settings: "Settings", filters: "AuditFilter") -> None:
     from relay import app
     from relay.cli import output
 
-    position: str | None = None
     async with app.open_store(settings) as store:
-        while True:
-            page = await store.audit_from(filters, position=position, limit=_EXPORT_PAGE)
-            for entry in page.data:
-                output.json_line(entry)
-            position = page.next_position
-            if position is None:
-                return
+        async for entry in each(lambda position: store.audit_from(filters, position=position, limit=_EXPORT_PAGE)):
+            output.json_line(entry)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from relay.cli import exits
+from relay.cli.administering import each
 
 if TYPE_CHECKING:  # imported when it is known that the command runs
     from relay.api.services import ApiServices
@@ -100,15 +101,9 @@ async def _team_id(services: "ApiServices") -> "TeamId":
     from relay.domain.audit import COMMAND
     from relay.services.requests import TeamRequest
 
-    position = None
-    while True:
-        page = await services.store.teams(position=position, limit=200)
-        for team in page.data:
-            if team.name == TEAM:
-                return team.id
-        if page.next_position is None:
-            break
-        position = page.next_position
+    async for team in each(lambda position: services.store.teams(position=position, limit=200)):
+        if team.name == TEAM:
+            return team.id
     made: list[TeamId] = []
 
     def render(view: "TeamView") -> bytes:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from relay.cli import exits
+from relay.cli.administering import keeping
 
 if TYPE_CHECKING:  # imported when it is known that the command runs
     from relay.config import Settings
@@ -68,14 +69,10 @@ async def _erase(settings: "Settings", mobile: int) -> "ErasureView":
 
     made: list[ErasureView] = []
 
-    def render(view: "ErasureView") -> bytes:
-        made.append(view)
-        return b""
-
     def watch(stage: "ErasureStage", erased: int) -> None:
         click.echo(f"{stage.replace('_', ' ')}: {erased}", err=True)
 
     async with app.open_store(settings) as store:
         actor = Actor(name=CLI, from_address=None, request_id=None)
-        await Erase(store, SystemClock(), SystemEntropy()).number(mobile, actor, None, render, watch=watch)
+        await Erase(store, SystemClock(), SystemEntropy()).number(mobile, actor, None, keeping(made), watch=watch)
     return made[0]

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from relay.cli import exits
-from relay.cli.teams import PAGE, administer, team_of
+from relay.cli.administering import each, keeping, with_admin
+from relay.cli.teams import PAGE, team_of
 
 if TYPE_CHECKING:  # imported when it is known that the command runs
     from relay.app import Admin
@@ -36,18 +37,14 @@ def list_extensions(team_id: str | None, account_id: str | None, as_json: bool) 
     account = _account_of(account_id)
 
     async def all_of(admin: "Admin") -> "list[ExtensionView]":
-        views: list[ExtensionView] = []
-        position: str | None = None
-        while True:
-            page = await admin.store.extensions(
+        pages = each(
+            lambda position: admin.store.extensions(
                 team_id=team, account_id=account, extension=None, position=position, limit=PAGE
             )
-            views += page.data
-            position = page.next_position
-            if position is None:
-                return views
+        )
+        return [view async for view in pages]
 
-    views = administer(all_of)
+    views = with_admin(all_of)
     if as_json:
         json_line(views)
     else:
@@ -74,12 +71,7 @@ def lease(team_id: str, account_id: str | None, extension: str | None, as_json: 
     body = {"team_id": team_of(team_id), "account_id": _account_of(account_id), "extension": extension}
     request = lease_request(read_json(msgspec.json.encode(body), LeaseInput))
     views: list[ExtensionView] = []
-
-    def render(view: "ExtensionView") -> bytes:
-        views.append(view)
-        return b""
-
-    administer(lambda admin: admin.extensions.lease(request, COMMAND, None, render))
+    with_admin(lambda admin: admin.extensions.lease(request, COMMAND, None, keeping(views)))
     if as_json:
         json_line(views[0])
     else:
@@ -98,7 +90,7 @@ def release(extension: str, team_id: str, account_id: str | None, yes: bool) -> 
     team, account = team_of(team_id), _account_of(account_id)
     if not yes:
         click.confirm(f"Release {extension}? Others may lease it at once.", abort=True, err=True)
-    administer(lambda admin: admin.extensions.release(team, extension, account, COMMAND))
+    with_admin(lambda admin: admin.extensions.release(team, extension, account, COMMAND))
 
 
 def _account_of(account_id: str | None) -> "AccountId | None":

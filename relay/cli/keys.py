@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, get_args
 import click
 
 from relay.cli import exits
-from relay.cli.administering import print_thing, with_admin
+from relay.cli.administering import each, print_thing, with_admin
 from relay.cli.options import Id, Moment
 from relay.domain.teams import TEAM_SCOPES, Mode, Scope
 
@@ -176,14 +176,12 @@ async def issue(admin: "KeysAdmin", request: "KeyRequest") -> tuple[str, str]:
 
 
 async def _list(admin: "Admin", team_id: str | None, *, include_revoked: bool) -> "list[KeyView]":
-    found: list[KeyView] = []
-    position: str | None = None
-    while True:
-        page = await admin.store.keys(team_id=team_id, position=position, limit=_PAGE, include_revoked=include_revoked)
-        found += page.data
-        position = page.next_position
-        if position is None:
-            return found
+    pages = each(
+        lambda position: admin.store.keys(
+            team_id=team_id, position=position, limit=_PAGE, include_revoked=include_revoked
+        )
+    )
+    return [view async for view in pages]
 
 
 async def _show(admin: "Admin", key_id: str) -> "KeyView":

@@ -6,6 +6,7 @@ import click
 import msgspec
 
 from relay.cli import exits
+from relay.cli.administering import each, keeping
 
 if TYPE_CHECKING:  # imported when it is known that the command runs
     from relay.cli.number_files import Line
@@ -151,15 +152,11 @@ async def _list(settings: "Settings", team_id: str | None, mobile: int | None) -
     from relay import app
     from relay.domain.suppressions import view_of
 
-    found: list[SuppressionView] = []
-    position: str | None = None
     async with app.open_store(settings) as store:
-        while True:
-            page = await store.suppressions(team_id=team_id, mobile=mobile, position=position, limit=_PAGE)
-            found += map(view_of, page.data)
-            position = page.next_position
-            if position is None:
-                return found
+        pages = each(
+            lambda position: store.suppressions(team_id=team_id, mobile=mobile, position=position, limit=_PAGE)
+        )
+        return [view_of(one) async for one in pages]
 
 
 async def _add(settings: "Settings", team_id: str, number: str) -> "tuple[SuppressionView, bool]":
@@ -169,13 +166,8 @@ async def _add(settings: "Settings", team_id: str, number: str) -> "tuple[Suppre
     from relay.ports import Replay
 
     shown: list[SuppressionView] = []
-
-    def render(view: "SuppressionView") -> bytes:
-        shown.append(view)
-        return b""
-
     async with app.open_admin(settings) as admin:
-        added = await admin.suppressions.add(TeamId(team_id), number, COMMAND, None, render, source="cli")
+        added = await admin.suppressions.add(TeamId(team_id), number, COMMAND, None, keeping(shown), source="cli")
     if isinstance(added, Replay):
         raise TypeError("a command has no key, so there is nothing to replay")
     return shown[-1], added.is_new

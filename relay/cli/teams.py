@@ -1,12 +1,13 @@
 """``relay teams``: who sends, under which name, on which accounts, and how much."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
 
 import click
 
 from relay.cli import exits
+from relay.cli.administering import each, keeping, print_thing, with_admin
 from relay.domain.states import Category
 from relay.domain.teams import AccountPolicy
 
@@ -69,13 +70,8 @@ def create(as_json: bool, **options: object) -> None:
 
     request = team_request(read_json(_encode(_body(options)), TeamInput))
     views: list[TeamView] = []
-
-    def render(view: "TeamView") -> bytes:
-        views.append(view)
-        return b""
-
-    administer(lambda admin: admin.teams.create_team(request, COMMAND, None, render))
-    _show(views[0], as_json)
+    with_admin(lambda admin: admin.teams.create_team(request, COMMAND, None, keeping(views)))
+    print_thing(views[0], as_json=as_json)
 
 
 @teams.command("list", epilog=exits.HELP)
@@ -86,16 +82,10 @@ def list_teams(as_json: bool) -> None:
     from relay.domain.teams import view_of
 
     async def all_of(admin: "Admin") -> "list[TeamView]":
-        views: list[TeamView] = []
-        position: str | None = None
-        while True:
-            page = await admin.store.teams(position=position, limit=PAGE)
-            views += map(view_of, page.data)
-            position = page.next_position
-            if position is None:
-                return views
+        pages = each(lambda position: admin.store.teams(position=position, limit=PAGE))
+        return [view_of(team) async for team in pages]
 
-    views = administer(all_of)
+    views = with_admin(all_of)
     if as_json:
         json_line(views)
     else:
@@ -111,10 +101,10 @@ def show(team_id: str, as_json: bool) -> None:
     from relay.domain.teams import view_of
 
     wanted = team_of(team_id)
-    found = administer(lambda admin: admin.store.team(wanted))
+    found = with_admin(lambda admin: admin.store.team(wanted))
     if found is None:
         raise NotFound("There is no such team.")
-    _show(view_of(found), as_json)
+    print_thing(view_of(found), as_json=as_json)
 
 
 @teams.command(epilog=exits.HELP)
@@ -147,8 +137,8 @@ def update(team_id: str, as_json: bool, **options: object) -> None:
     if not body:
         raise click.UsageError("say what is to change; see --help")
     patch = team_patch(read_json(_encode(body), TeamPatchInput))
-    view, _ = administer(lambda admin: admin.teams.update_team(wanted, patch, None, COMMAND))
-    _show(view, as_json)
+    view, _ = with_admin(lambda admin: admin.teams.update_team(wanted, patch, None, COMMAND))
+    print_thing(view, as_json=as_json)
 
 
 @teams.command(epilog=exits.HELP)
@@ -164,7 +154,7 @@ def delete(team_id: str, yes: bool) -> None:
     wanted = team_of(team_id)
     if not yes:
         click.confirm(f"Delete {wanted} and revoke its keys? This cannot be undone.", abort=True, err=True)
-    administer(lambda admin: admin.teams.delete_team(wanted, None, COMMAND))
+    with_admin(lambda admin: admin.teams.delete_team(wanted, None, COMMAND))
 
 
 @teams.command(epilog=exits.HELP)
@@ -175,7 +165,7 @@ def usage(team_id: str, as_json: bool) -> None:
     from relay.cli.output import card, json_line
 
     wanted = team_of(team_id)
-    used = administer(lambda admin: admin.teams.usage(wanted))
+    used = with_admin(lambda admin: admin.teams.usage(wanted))
     if as_json:
         json_line(used)
     else:
@@ -189,30 +179,6 @@ def team_of(team_id: str) -> str:
     if not is_id(team_id, PREFIXES["team"]):
         raise click.UsageError("a team's id reads team_ and 32 hex digits; `relay teams list` shows them")
     return team_id
-
-
-def administer(work: "Callable[[Admin], Awaitable[T]]") -> T:
-    """What ``work`` comes to on the database of the settings."""
-    from relay import app
-    from relay.cli import running
-
-    settings = running.settings()
-    running.log_as(settings)
-
-    async def run() -> T:
-        async with app.open_admin(settings) as admin:
-            return await work(admin)
-
-    return running.run(run())
-
-
-def _show(view: "TeamView", as_json: bool) -> None:
-    from relay.cli.output import card, json_line
-
-    if as_json:
-        json_line(view)
-    else:
-        card(view)
 
 
 def _encode(body: dict[str, Any]) -> bytes:

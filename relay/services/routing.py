@@ -182,10 +182,9 @@ class Routing:
     def explain(self, view: MessageView) -> MessageView:
         """The message, with what each of its due submissions waits for: an account, also when its own takes nothing
         now. One that others could take is on its way to them within seconds."""
-        now = instant(self._clock.now_ms())
-        if view.send_at is not None and view.send_at > now:
-            return view
         if not any(submission.status in WAITING for submission in view.submissions):
+            return view
+        if view.send_at is not None and view.send_at > instant(self._clock.now_ms()):
             return view
         return msgspec.structs.replace(view, submissions=[self._explain(one) for one in view.submissions])
 

@@ -13,14 +13,13 @@ from relay.api.account_inputs import (
     new_credentials,
 )
 from relay.api.bodies import check_json_type, read_json
-from relay.api.call import REPLAYED, Call
+from relay.api.call import Call, done
 from relay.api.exchange import Answer
 from relay.api.operations import Operation, Respond
 from relay.api.routes.accounts import account_id_of, callback_urls
 from relay.domain.accounts import AccountView, CallbackTokenView
 from relay.domain.errors import CredentialsRefused, ProviderUnreachable
 from relay.domain.times import instant
-from relay.ports import Replay
 from relay.services.admin.probe import ProbeView
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -39,7 +38,7 @@ async def rotate_credentials(call: Call) -> Answer:
     wanted, body = await call.json(CredentialsInput)
     use = call.key_use(body)
     with call.services.in_flight.enter(use):
-        return _done(
+        return done(
             await call.services.account_credentials.rotate(
                 account_id, new_credentials(wanted), call.actor, use, _ENCODER.encode
             )
@@ -58,7 +57,7 @@ async def rotate_callback_token(call: Call) -> Answer:
         )
 
     with call.services.in_flight.enter(use):
-        return _done(await call.services.account_tokens.rotate(account_id, wanted.overlap_s, call.actor, use, render))
+        return done(await call.services.account_tokens.rotate(account_id, wanted.overlap_s, call.actor, use, render))
 
 
 async def list_callback_tokens(call: Call) -> Answer:
@@ -80,7 +79,7 @@ async def probe(call: Call) -> Answer:
     use = call.key_use(body)
     check = dedup_check(wanted.check_dedup)
     with call.services.in_flight.enter(use):
-        return _done(await call.services.account_probe.probe(account_id, check, call.actor, use, _ENCODER.encode))
+        return done(await call.services.account_probe.probe(account_id, check, call.actor, use, _ENCODER.encode))
 
 
 async def _json_or_none(call: Call, kind: type[T]) -> tuple[T, bytes]:
@@ -90,12 +89,6 @@ async def _json_or_none(call: Call, kind: type[T]) -> tuple[T, bytes]:
         return kind(), raw
     check_json_type(call.header(b"content-type"))
     return read_json(raw, kind), raw
-
-
-def _done(answer: bytes | Replay) -> Answer:
-    if isinstance(answer, Replay):
-        return Answer(answer.status, answer.answer, [REPLAYED])
-    return Answer(200, answer)
 
 
 _PATH: Final = "/v1/admin/accounts/{account_id}"
