@@ -55,7 +55,7 @@ def balances(as_json: bool) -> None:
     async def work(admin: "Admin") -> "list[BalanceView]":
         return await admin.store.all_balances()
 
-    views = on_accounts(work)
+    views = with_admin(work)
     if as_json:
         output.json_line(views)
     else:
