@@ -124,7 +124,6 @@ def test_a_wrong_setting_ends_a_command_before_it_does_anything(command: tuple[s
         [],
         ["--scope", "everything"],
         ["--scope", "admin", "--team", f"team_{'0' * 32}"],
-        ["--scope", "messages:send", "--team", "team_1"],
         ["--scope", "messages:send"],
         ["--scope", "admin", "--expires-at", "tomorrow"],
         ["--scope", "admin", "--expires-at", "2027-01-31T00:00:00"],
