@@ -69,20 +69,22 @@ def test_a_number_is_erased_and_no_bar_is_drawn_for_nobody(environ: dict[str, st
 
 
 def test_somebody_at_a_terminal_sees_how_far_it_is(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(io.StringIO):
+    class Terminal(io.TextIOWrapper):
         def isatty(self) -> bool:
             return True
 
     asyncio.run(_store_message(environ, final=True))
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("sys.stderr", seen := Terminal())
+    drawn = io.BytesIO()
+    monkeypatch.setattr("sys.stderr", Terminal(drawn, write_through=True))
 
     relay.main(["erase", "--number", NUMBER, "--yes"], standalone_mode=False)
 
-    assert "erasing  [" in seen.getvalue()
-    assert "events 1" in seen.getvalue()
-    assert "100%" in seen.getvalue()
+    seen = drawn.getvalue().decode()
+    assert "erasing  [" in seen
+    assert "events 1" in seen
+    assert "100%" in seen
 
 
 def test_a_second_time_says_that_there_is_nothing(environ: dict[str, str]) -> None:
