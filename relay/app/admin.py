@@ -26,6 +26,7 @@ from relay.services.admin.probe import Probe
 from relay.services.admin.quarantine import QuarantineAdmin
 from relay.services.admin.suppressions import SuppressionsAdmin
 from relay.services.admin.teams import TeamsAdmin
+from relay.services.erase import Erase
 from relay.system import SystemClock, SystemEntropy, SystemSecrets
 from relay.transport import Transport
 
@@ -46,6 +47,7 @@ class Admin:
     orphans: OrphansAdmin
     quarantine: QuarantineAdmin
     key_ring: KeyRingAdmin
+    erase: Erase
 
 
 @contextlib.asynccontextmanager
@@ -76,6 +78,7 @@ async def open_admin(settings: Settings) -> AsyncIterator[Admin]:
                 store, provider, _left_to_the_gateway, clock, entropy, OptOutWords(settings.opt_out_keywords)
             ),
             key_ring=KeyRingAdmin(store, clock, entropy),
+            erase=Erase(store, clock, entropy),
         )
 
 

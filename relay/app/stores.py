@@ -120,14 +120,13 @@ def prepared(settings: Settings) -> Iterator[None]:
 @contextlib.asynccontextmanager
 async def open_store(settings: Settings) -> AsyncIterator[Store]:
     """A migrated store for one short command, beside a running gateway too: SQLite lets several processes write in
-    turn, and such a command keeps nothing in memory that another would have to know."""
-    with contextlib.ExitStack() as right:
-        with contextlib.suppress(StoreInUse):
-            right.enter_context(prepared(settings))
-        store = make_store(settings, SystemEntropy(), None)
-        try:
-            await store.check()
-            await store.admit_key_ring()
-            yield store
-        finally:
-            await store.close()
+    turn, and such a command keeps nothing in memory that another would have to know. A gateway may start meanwhile."""
+    with contextlib.suppress(StoreInUse), prepared(settings):
+        pass
+    store = make_store(settings, SystemEntropy(), None)
+    try:
+        await store.check()
+        await store.admit_key_ring()
+        yield store
+    finally:
+        await store.close()

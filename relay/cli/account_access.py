@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import click
 
 from relay.cli import exits
-from relay.cli.account_options import json_option, password_options
-from relay.cli.administering import keeping, with_admin
+from relay.cli.account_options import password_options
+from relay.cli.administering import find_account, json_option, keeping, with_admin
 
 if TYPE_CHECKING:  # imported when it is known that the command runs
     from relay.app import Admin
@@ -23,7 +23,7 @@ _WORDS = {
 
 
 @click.command("rotate-credentials", epilog=exits.HELP)
-@click.argument("account")
+@click.argument("account", metavar="ACCOUNT")
 @click.option("--account", "provider_account", metavar="NAME", help="Another name of the account at the provider.")
 @click.option(
     "--fallback",
@@ -47,7 +47,7 @@ def rotate_credentials(
     """
     from relay.api.account_inputs import CredentialsInput, new_credentials
     from relay.cli import output
-    from relay.cli.account_options import checked, find, password_of
+    from relay.cli.account_options import checked, password_of
 
     body = {"fallback_s": fallback_s, "account": provider_account}
     wanted = new_credentials(checked(body | password_of(given), CredentialsInput))
@@ -56,7 +56,8 @@ def rotate_credentials(
         from relay.domain.audit import COMMAND
 
         made: list[AccountView] = []
-        await admin.account_credentials.rotate((await find(admin, account)).id, wanted, COMMAND, None, keeping(made))
+
+        await admin.account_credentials.rotate(await find_account(admin, account), wanted, COMMAND, None, keeping(made))
         return made[-1]
 
     view = with_admin(work)
@@ -69,7 +70,7 @@ def rotate_credentials(
 
 
 @click.command(epilog=exits.HELP)
-@click.argument("account")
+@click.argument("account", metavar="ACCOUNT")
 @click.option("--check-task-id-dedup", "check", is_flag=True, help="Send one text twice with the same taskId.")
 @click.option("--number", help="Where to: a mobile number whose owner agrees.")
 @click.option("--text", help="The text, with the signature that the provider wants.")
@@ -83,7 +84,7 @@ def probe(account: str, check: bool, number: str | None, text: str | None, yes: 
     """
     from relay.api.account_inputs import DedupInput, dedup_check
     from relay.cli import output
-    from relay.cli.account_options import checked, find
+    from relay.cli.account_options import checked
 
     if check != (number is not None):
         raise click.UsageError("--check-task-id-dedup and --number belong together")
@@ -96,7 +97,8 @@ def probe(account: str, check: bool, number: str | None, text: str | None, yes: 
         from relay.domain.audit import COMMAND
 
         made: list[ProbeView] = []
-        await admin.account_probe.probe((await find(admin, account)).id, wanted, COMMAND, None, keeping(made))
+
+        await admin.account_probe.probe(await find_account(admin, account), wanted, COMMAND, None, keeping(made))
         return made[-1]
 
     view = with_admin(work)

@@ -1,4 +1,4 @@
-"""What the commands under ``relay accounts`` share: options, passwords, and the way to the database."""
+"""What the commands under ``relay accounts`` share: options and passwords."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -9,10 +9,6 @@ import click
 if TYPE_CHECKING:  # imported when it is known that the command runs
     from msgspec import Struct
 
-    from relay.app import Admin
-    from relay.domain.accounts import Account
-
-T = TypeVar("T")
 S = TypeVar("S", bound="Struct")
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -69,11 +65,6 @@ def settings_options(command: F) -> F:
 def password_options(command: F) -> F:
     """Where the password comes from; never from the command line, which others can see."""
     return _with(command, _PASSWORDS)
-
-
-def json_option(what: str) -> Callable[[F], F]:
-    """``--json``."""
-    return click.option("--json", "as_json", is_flag=True, help=f"Print {what}.")
 
 
 def _with(command: F, options: tuple[Callable[[Any], Any], ...]) -> F:
@@ -142,13 +133,3 @@ def callback_urls(token: str) -> dict[str, str]:
     chosen = running.settings()
     base = chosen.public_url or f"http://localhost:{chosen.port}"
     return {kind: f"{base}/callbacks/{token}/{kind}" for kind in ("report", "mo")}
-
-
-async def find(admin: "Admin", name: str) -> "Account":
-    """The account of this id or name. Raises NotFound."""
-    from relay.domain.errors import NotFound
-
-    for account in await admin.store.accounts():
-        if name in (account.id, account.name):
-            return account
-    raise NotFound("There is no account of this id or name.")

@@ -6,8 +6,8 @@ import click
 
 from relay.cli import exits
 from relay.cli.account_access import probe, rotate_credentials
-from relay.cli.account_options import json_option, password_options, settings_options
-from relay.cli.administering import with_admin
+from relay.cli.account_options import password_options, settings_options
+from relay.cli.administering import find_account, json_option, print_done, print_things, with_admin
 
 if TYPE_CHECKING:  # imported when it is known that the command runs
     from relay.app import Admin
@@ -30,17 +30,12 @@ def accounts() -> None:
 @json_option("one JSON list")
 def list_accounts(as_json: bool) -> None:
     """List the accounts, oldest first."""
-    from relay.cli import output
     from relay.domain.accounts import view_of
 
     async def work(admin: "Admin") -> "list[AccountView]":
         return [view_of(account) for account in await admin.store.accounts()]
 
-    views = with_admin(work)
-    if as_json:
-        output.json_line(views)
-    else:
-        output.table(views, _COLUMNS)
+    print_things(with_admin(work), _COLUMNS, as_json=as_json)
 
 
 @accounts.command(epilog=exits.HELP)
@@ -50,29 +45,26 @@ def balances(as_json: bool) -> None:
 
     In SMS. Of a postpaid account (PREPAID no) nothing runs out. DAYS LEFT is at the rate of the last seven days.
     """
-    from relay.cli import output
 
     async def work(admin: "Admin") -> "list[BalanceView]":
         return await admin.store.all_balances()
 
-    views = with_admin(work)
-    if as_json:
-        output.json_line(views)
-    else:
-        output.table(views, _BALANCE_COLUMNS)
+    print_things(with_admin(work), _BALANCE_COLUMNS, as_json=as_json)
 
 
 @accounts.command(epilog=exits.HELP)
-@click.argument("account")
+@click.argument("account", metavar="ACCOUNT")
 @json_option("the account with its callback_tokens")
 def show(account: str, as_json: bool) -> None:
     """Show one account, and its callback tokens."""
     from relay.cli import output
-    from relay.cli.account_options import find
     from relay.domain.accounts import view_of
+    from relay.domain.errors import NotFound
 
     async def work(admin: "Admin") -> "tuple[AccountView, list[CallbackTokenView]]":
-        found = await find(admin, account)
+        found = await admin.store.account(await find_account(admin, account))
+        if found is None:
+            raise NotFound("There is no such account.")
         return view_of(found), await admin.account_tokens.tokens(found.id)
 
     view, tokens = with_admin(work)
@@ -123,7 +115,7 @@ def create(name: str, base_url: str, provider_account: str, as_json: bool, **giv
 
 
 @accounts.command(epilog=exits.HELP)
-@click.argument("account")
+@click.argument("account", metavar="ACCOUNT")
 @click.option("--name", help="Another name here.")
 @click.option("--base-url", help="Another address of the provider.")
 @settings_options
@@ -145,7 +137,7 @@ def update(account: str, as_json: bool, **given: object) -> None:
 
 
 @accounts.command(epilog=exits.HELP)
-@click.argument("account")
+@click.argument("account", metavar="ACCOUNT")
 @json_option("the account")
 def disable(account: str, as_json: bool) -> None:
     """Send and pull nothing more by an account; what waits for it waits on."""
@@ -153,7 +145,7 @@ def disable(account: str, as_json: bool) -> None:
 
 
 @accounts.command(epilog=exits.HELP)
-@click.argument("account")
+@click.argument("account", metavar="ACCOUNT")
 @json_option("the account")
 def enable(account: str, as_json: bool) -> None:
     """Send and pull by an account again."""
@@ -161,7 +153,7 @@ def enable(account: str, as_json: bool) -> None:
 
 
 @accounts.command(epilog=exits.HELP)
-@click.argument("account")
+@click.argument("account", metavar="ACCOUNT")
 @click.option("--yes", is_flag=True, help="Do not ask: it cannot be undone.")
 @json_option('{"id": …, "deleted": true}')
 def delete(account: str, yes: bool, as_json: bool) -> None:
@@ -169,8 +161,6 @@ def delete(account: str, yes: bool, as_json: bool) -> None:
 
     Refused while a team names it, an extension is leased on it, a message of it is not final, or it takes traffic.
     """
-    from relay.cli import output
-    from relay.cli.account_options import find
 
     if not yes:
         question = f"Delete the account {account}, its credentials and callback tokens? This cannot be undone."
@@ -179,15 +169,12 @@ def delete(account: str, yes: bool, as_json: bool) -> None:
     async def work(admin: "Admin") -> str:
         from relay.domain.audit import COMMAND
 
-        found = await find(admin, account)
-        await admin.accounts.delete_account(found.id, COMMAND, None)
-        return found.id
+        account_id = await find_account(admin, account)
+        await admin.accounts.delete_account(account_id, COMMAND, None)
+        return account_id
 
     account_id = with_admin(work)
-    if as_json:
-        output.json_line({"id": account_id, "deleted": True})
-    else:
-        click.echo(f"Deleted {account_id}.")
+    print_done(f"Deleted {account_id}.", as_json=as_json, id=account_id, deleted=True)
 
 
 accounts.add_command(rotate_credentials)
@@ -195,7 +182,7 @@ accounts.add_command(probe)
 
 
 @accounts.command("rotate-callback-token", epilog=exits.HELP)
-@click.argument("account")
+@click.argument("account", metavar="ACCOUNT")
 @click.option(
     "--overlap",
     type=click.IntRange(0, 2_592_000),
@@ -210,7 +197,7 @@ def rotate_callback_token(account: str, overlap: int, as_json: bool) -> None:
 
     Two are live at most: a third one ends the oldest at once.
     """
-    from relay.cli.account_options import callback_urls, find
+    from relay.cli.account_options import callback_urls
 
     async def work(admin: "Admin") -> dict[str, Any]:
         from relay.domain.audit import COMMAND
@@ -222,31 +209,26 @@ def rotate_callback_token(account: str, overlap: int, as_json: bool) -> None:
             made.update(callback_urls=callback_urls(token), others_expire_at=instant(expires_ms))
             return b""
 
-        await admin.account_tokens.rotate((await find(admin, account)).id, overlap, COMMAND, None, render)
+        await admin.account_tokens.rotate(await find_account(admin, account), overlap, COMMAND, None, render)
         return made
 
     _tell_with_urls(with_admin(work), as_json)
 
 
 @accounts.command("revoke-callback-token", epilog=exits.HELP)
-@click.argument("account")
+@click.argument("account", metavar="ACCOUNT")
 @click.argument("token_id")
 @json_option('{"id": …, "revoked": true}')
 def revoke_callback_token(account: str, token_id: str, as_json: bool) -> None:
     """End a callback token; `relay accounts show` lists their ids."""
-    from relay.cli import output
-    from relay.cli.account_options import find
 
     async def work(admin: "Admin") -> None:
         from relay.domain.audit import COMMAND
 
-        await admin.account_tokens.revoke((await find(admin, account)).id, token_id, COMMAND)
+        await admin.account_tokens.revoke(await find_account(admin, account), token_id, COMMAND)
 
     with_admin(work)
-    if as_json:
-        output.json_line({"id": token_id, "revoked": True})
-    else:
-        click.echo(f"Revoked {token_id}.")
+    print_done(f"Revoked {token_id}.", as_json=as_json, id=token_id, revoked=True)
 
 
 def _switch(account: str, *, disabled: bool, as_json: bool) -> None:
@@ -256,11 +238,10 @@ def _switch(account: str, *, disabled: bool, as_json: bool) -> None:
 
 
 def _change(account: str, changes: "AccountChanges", as_json: bool) -> None:
-    from relay.cli.account_options import find
     from relay.domain.audit import COMMAND
 
     async def work(admin: "Admin") -> "Account":
-        return await admin.accounts.change_account((await find(admin, account)).id, changes, COMMAND, None)
+        return await admin.accounts.change_account(await find_account(admin, account), changes, COMMAND, None)
 
     _tell(with_admin(work), as_json)
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 import click
 
 from relay.cli import exits
-from relay.cli.administering import each
+from relay.cli.administering import json_option, print_things, with_admin
 from relay.cli.options import Moment
 from relay.domain.audit import AuditAction, AuditFamily
 
 if TYPE_CHECKING:  # imported when it is known that the command runs
-    from relay.config import Settings
-    from relay.domain.audit import AuditFilter, AuditView
+    from relay.app import Admin
+    from relay.domain.audit import AuditFilter
 
 _EXPORT_PAGE: Final = 500
 _COLUMNS: Final = ("at", "actor", "action", "target", "detail", "from_address", "request_id")
@@ -33,8 +33,8 @@ def _filtered(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option("--actor", metavar="WHO", help="The id of a key, cli, or system."),
         click.option("--target", metavar="WHAT", help="What was acted upon, mostly an id."),
-        click.option("--since", "after_ms", metavar="TIME", type=Moment(), help="What came after this time."),
-        click.option("--until", "before_ms", metavar="TIME", type=Moment(), help="What came before this time."),
+        click.option("--since", "since_ms", metavar="TIME", type=Moment(), help="From this time on."),
+        click.option("--until", "before_ms", metavar="TIME", type=Moment(), help="Before this time."),
     )
     for option in reversed(options):
         command = option(command)
@@ -44,19 +44,11 @@ def _filtered(command: Callable[..., None]) -> Callable[..., None]:
 @audit.command("list", epilog=exits.HELP)
 @_filtered
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="So many entries.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
+@json_option("one JSON list")
 def list_entries(limit: int, as_json: bool, **filters: Any) -> None:  # noqa: ANN401 - the options above
-    """Show the newest entries."""
-    from relay.cli import output, running
-    from relay.domain.audit import AuditFilter
-
-    settings = running.settings()
-    running.log_as(settings)
-    entries = running.run(_newest(settings, AuditFilter(**filters), limit))
-    if as_json:
-        output.json_line(entries)
-    else:
-        output.table(entries, _COLUMNS)
+    """List the newest entries."""
+    page = with_admin(lambda admin: admin.store.audit(_filter(**filters), position=None, limit=limit))
+    print_things(page.data, _COLUMNS, as_json=as_json)
 
 
 @audit.command(epilog=exits.HELP)
@@ -66,25 +58,24 @@ def export(**filters: Any) -> None:  # noqa: ANN401 - the options above
 
     One JSON object for each entry, for example: relay audit export --since 2027-01-01T00:00:00Z > audit.jsonl
     """
-    from relay.cli import running
+    with_admin(lambda admin: _export(admin, _filter(**filters)))
+
+
+def _filter(*, since_ms: int | None, **others: Any) -> "AuditFilter":  # noqa: ANN401 - the options above
+    """From `since` on, so that the export of one day and that of the next hold every entry once."""
     from relay.domain.audit import AuditFilter
 
-    settings = running.settings()
-    running.log_as(settings)
-    running.run(_export(settings, AuditFilter(**filters)))
+    return AuditFilter(after_ms=None if since_ms is None else since_ms - 1, **others)
 
 
-async def _newest(settings: "Settings", filters: "AuditFilter", limit: int) -> "list[AuditView]":
-    from relay import app
+async def _export(admin: "Admin", filters: "AuditFilter") -> None:
+    import msgspec
 
-    async with app.open_store(settings) as store:
-        return (await store.audit(filters, position=None, limit=limit)).data
-
-
-async def _export(settings: "Settings", filters: "AuditFilter") -> None:
-    from relay import app
-    from relay.cli import output
-
-    async with app.open_store(settings) as store:
-        async for entry in each(lambda position: store.audit_from(filters, position=position, limit=_EXPORT_PAGE)):
-            output.json_line(entry)
+    lines = msgspec.json.Encoder()
+    position: str | None = None
+    while True:
+        page = await admin.store.audit_from(filters, position=position, limit=_EXPORT_PAGE)
+        click.echo(lines.encode_lines(page.data), nl=False)
+        position = page.next_position
+        if position is None:
+            return

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from relay.cli import exits
-from relay.cli.administering import each
+from relay.cli.administering import PAGE, all_pages
 
 if TYPE_CHECKING:  # imported when it is known that the command runs
     from relay.api.services import ApiServices
@@ -101,7 +101,7 @@ async def _team_id(services: "ApiServices") -> "TeamId":
     from relay.domain.audit import COMMAND
     from relay.services.requests import TeamRequest
 
-    async for team in each(lambda position: services.store.teams(position=position, limit=200)):
+    for team in await all_pages(lambda position: services.store.teams(position=position, limit=PAGE)):
         if team.name == TEAM:
             return team.id
     made: list[TeamId] = []

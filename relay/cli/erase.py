@@ -5,19 +5,17 @@ from typing import TYPE_CHECKING
 import click
 
 from relay.cli import exits
-from relay.cli.administering import keeping
+from relay.cli.administering import json_option, keeping, with_admin
 
 if TYPE_CHECKING:  # imported when it is known that the command runs
-    from relay.config import Settings
+    from relay.app import Admin
     from relay.domain.erasure import ErasureStage, ErasureView
 
 
 @click.command(short_help="Erase a number wherever it stands.", epilog=exits.HELP)
 @click.option("--number", required=True, help="A mainland mobile number, in any way of writing it.")
 @click.option("--yes", is_flag=True, help="Do not ask: it cannot be undone.")
-@click.option(
-    "--json", "as_json", is_flag=True, help='Print {"id", "number_ends_in", "erased", "left_open", "complete"}.'
-)
+@json_option('{"id", "number_ends_in", "erased", "left_open", "complete"}')
 @click.pass_context
 def erase(ctx: click.Context, number: str, yes: bool, as_json: bool) -> None:
     """Erase a number wherever it stands.
@@ -27,22 +25,18 @@ def erase(ctx: click.Context, number: str, yes: bool, as_json: bool) -> None:
     not final yet is left: then the exit code is 1, and the command is to be repeated when it has become final, which
     takes days at most but for scheduled messages.
     """
-    from relay.cli import running
+    from relay.cli import output
     from relay.domain.numbers import last_two, read_mobile
 
     mobile = read_mobile(number)
     if mobile is None:
         raise click.UsageError("--number: a mobile number reads 13800130001, with or without +86")
-    settings = running.settings()
-    running.log_as(settings)
     if not yes:
         question = f"Erase every trace of the number ending in {last_two(mobile)}? This cannot be undone."
         click.confirm(question, abort=True, err=True)
-    done = running.run(_erase(settings, mobile))
+    done = with_admin(lambda admin: _erase(admin, mobile))
     if as_json:
-        import msgspec
-
-        click.echo(msgspec.json.encode(done))
+        output.json_line(done)
     else:
         _tell(done)
     if not done.complete:
@@ -61,18 +55,18 @@ def _counts(counts: "dict[ErasureStage, int]") -> str:
     return ", ".join(f"{stage.replace('_', ' ')} {number}" for stage, number in counts.items())
 
 
-async def _erase(settings: "Settings", mobile: int) -> "ErasureView":
-    from relay import app
-    from relay.domain.audit import CLI, Actor
-    from relay.services.erase import Erase
-    from relay.system import SystemClock, SystemEntropy
+async def _erase(admin: "Admin", mobile: int) -> "ErasureView":
+    from relay.cli import output
+    from relay.domain.audit import COMMAND
+    from relay.domain.erasure import ERASURE_STAGES
 
     made: list[ErasureView] = []
 
-    def watch(stage: "ErasureStage", erased: int) -> None:
-        click.echo(f"{stage.replace('_', ' ')}: {erased}", err=True)
+    with output.progress("erasing", length=len(ERASURE_STAGES)) as bar:
 
-    async with app.open_store(settings) as store:
-        actor = Actor(name=CLI, from_address=None, request_id=None)
-        await Erase(store, SystemClock(), SystemEntropy()).number(mobile, actor, None, keeping(made), watch=watch)
+        def watch(stage: "ErasureStage", erased: int) -> None:
+            bar.update(ERASURE_STAGES.index(stage) - bar.pos, _counts({stage: erased}))
+
+        await admin.erase.number(mobile, COMMAND, None, keeping(made), watch=watch)
+        bar.update(len(ERASURE_STAGES) - bar.pos, "")
     return made[0]

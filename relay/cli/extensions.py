@@ -5,58 +5,60 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from relay.cli import exits
-from relay.cli.administering import each, keeping, with_admin
-from relay.cli.teams import PAGE, team_of
+from relay.cli.administering import (
+    PAGE,
+    account_if_named,
+    account_option,
+    all_pages,
+    find_team,
+    json_option,
+    keeping,
+    print_done,
+    print_things,
+    team_if_named,
+    team_option,
+    with_admin,
+)
 
 if TYPE_CHECKING:  # imported when it is known that the command runs
     from relay.app import Admin
     from relay.domain.extensions import ExtensionView
-    from relay.domain.ids import AccountId
 
-COLUMNS: Final = ("extension", "team_id", "account_ids")
-_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+_COLUMNS: Final = ("extension", "team_id", "account_ids")
 
 
 @click.group(epilog=exits.HELP)
 def extensions() -> None:
     """Extensions: the digits that answers go to, leased by teams.
 
-    Works beside a running gateway, which follows at once.
+    TEAM and ACCOUNT are ids or names. Works beside a running gateway, which follows at once.
     """
 
 
 @extensions.command("list", epilog=exits.HELP)
-@click.option("--team", "team_id", metavar="TEAM_ID", help="Of this team.")
-@click.option("--account", "account_id", metavar="ACCOUNT_ID", help="Those that hold on this account.")
-@_JSON
-def list_extensions(team_id: str | None, account_id: str | None, as_json: bool) -> None:
-    """Leased extensions, in the order of their digits as text."""
-    from relay.cli.output import json_line, table
+@team_option("Those of this team.")
+@account_option("Those that hold on this account.")
+@json_option("one JSON list")
+def list_extensions(team: str | None, account: str | None, as_json: bool) -> None:
+    """List leased extensions, in the order of their digits as text."""
 
-    team = None if team_id is None else team_of(team_id)
-    account = _account_of(account_id)
-
-    async def all_of(admin: "Admin") -> "list[ExtensionView]":
-        pages = each(
+    async def work(admin: "Admin") -> "list[ExtensionView]":
+        team_id, account_id = await team_if_named(admin, team), await account_if_named(admin, account)
+        return await all_pages(
             lambda position: admin.store.extensions(
-                team_id=team, account_id=account, extension=None, position=position, limit=PAGE
+                team_id=team_id, account_id=account_id, extension=None, position=position, limit=PAGE
             )
         )
-        return [view async for view in pages]
 
-    views = with_admin(all_of)
-    if as_json:
-        json_line(views)
-    else:
-        table(views, COLUMNS)
+    print_things(with_admin(work), _COLUMNS, as_json=as_json)
 
 
 @extensions.command(epilog=exits.HELP)
-@click.option("--team", "team_id", metavar="TEAM_ID", required=True, help="Whose it will be.")
-@click.option("--account", "account_id", metavar="ACCOUNT_ID", help="On this one alone, not on all the team uses.")
+@team_option("Whose it will be.", required=True)
+@account_option("On this one alone, not on all the team uses.")
 @click.option("--extension", metavar="DIGITS", help="This very one, not the lowest free one.")
-@_JSON
-def lease(team_id: str, account_id: str | None, extension: str | None, as_json: bool) -> None:
+@json_option("the lease")
+def lease(team: str, account: str | None, extension: str | None, as_json: bool) -> None:
     """Lease an extension to a team, and print it.
 
     The lowest free one is as wide as the accounts say, or else of 4 digits.
@@ -68,10 +70,15 @@ def lease(team_id: str, account_id: str | None, extension: str | None, as_json: 
     from relay.cli.output import json_line
     from relay.domain.audit import COMMAND
 
-    body = {"team_id": team_of(team_id), "account_id": _account_of(account_id), "extension": extension}
-    request = lease_request(read_json(msgspec.json.encode(body), LeaseInput))
     views: list[ExtensionView] = []
-    with_admin(lambda admin: admin.extensions.lease(request, COMMAND, None, keeping(views)))
+
+    async def work(admin: "Admin") -> None:
+        owner, on = await find_team(admin, team), await account_if_named(admin, account)
+        body = {"team_id": owner, "account_id": on, "extension": extension}
+        request = lease_request(read_json(msgspec.json.encode(body), LeaseInput))
+        await admin.extensions.lease(request, COMMAND, None, keeping(views))
+
+    with_admin(work)
     if as_json:
         json_line(views[0])
     else:
@@ -80,22 +87,20 @@ def lease(team_id: str, account_id: str | None, extension: str | None, as_json: 
 
 @extensions.command(epilog=exits.HELP)
 @click.argument("extension", metavar="DIGITS")
-@click.option("--team", "team_id", metavar="TEAM_ID", required=True, help="Whose it is.")
-@click.option("--account", "account_id", metavar="ACCOUNT_ID", help="On this account alone, not wherever it is leased.")
+@team_option("Whose it is.", required=True)
+@account_option("On this account alone, not wherever it is leased.")
 @click.option("--yes", is_flag=True, help="Do not ask: somebody else may lease it at once.")
-def release(extension: str, team_id: str, account_id: str | None, yes: bool) -> None:
+@json_option('{"extension": …, "released": true}')
+def release(extension: str, team: str, account: str | None, yes: bool, as_json: bool) -> None:
     """Give an extension back: others may lease it, and answers to it do not come to the team any more."""
     from relay.domain.audit import COMMAND
 
-    team, account = team_of(team_id), _account_of(account_id)
     if not yes:
         click.confirm(f"Release {extension}? Others may lease it at once.", abort=True, err=True)
-    with_admin(lambda admin: admin.extensions.release(team, extension, account, COMMAND))
 
+    async def work(admin: "Admin") -> None:
+        owner, on = await find_team(admin, team), await account_if_named(admin, account)
+        await admin.extensions.release(owner, extension, on, COMMAND)
 
-def _account_of(account_id: str | None) -> "AccountId | None":
-    from relay.domain.ids import PREFIXES, AccountId, is_id
-
-    if account_id is not None and not is_id(account_id, PREFIXES["account"]):
-        raise click.UsageError("an account's id reads acct_ and 32 hex digits")
-    return None if account_id is None else AccountId(account_id)
+    with_admin(work)
+    print_done(f"Released {extension}.", as_json=as_json, extension=extension, released=True)

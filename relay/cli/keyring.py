@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from relay.cli import exits
+from relay.cli.administering import json_option, print_done
 
 if TYPE_CHECKING:  # imported when it is known that the command runs
     from relay.app import Admin
@@ -17,7 +18,6 @@ if TYPE_CHECKING:  # imported when it is known that the command runs
 
 WAIT_S = 60.0
 
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 _print = click.option(
     "--print", "as_text", is_flag=True, help="Print the new key ring, which is secret, and write no file."
 )
@@ -44,7 +44,7 @@ def keyring() -> None:
 
 
 @keyring.command(short_help="Keys by id, which is active, what each seals.", epilog=exits.HELP)
-@_json
+@json_option("the key ring, without its keys")
 def status(as_json: bool) -> None:
     """Show the keys by their ids, which one is active, how many values each seals, and the running gateways."""
     from relay.cli import output, running
@@ -67,7 +67,7 @@ def status(as_json: bool) -> None:
 
 @keyring.command(short_help="A new key, in use everywhere, and all values sealed by it.", epilog=exits.HELP)
 @_wait
-@_json
+@json_option('{"active", "resealed", "unreadable", "removable"}')
 def rotate(wait_s: float, as_json: bool) -> None:
     """Come to a new key: add it, wait until every running gateway has it, activate it, re-encrypt.
 
@@ -100,7 +100,7 @@ def rotate(wait_s: float, as_json: bool) -> None:
 
 @keyring.command(short_help="A new key that seals nothing yet.", epilog=exits.HELP)
 @_print
-@_json
+@json_option('{"key_id": …}, or with --print {"key_ring": …}')
 def add(as_text: bool, as_json: bool) -> None:
     """Add a new key, behind the others: it opens, and seals nothing before `activate`."""
     from relay.cli import output, running
@@ -123,9 +123,10 @@ def add(as_text: bool, as_json: bool) -> None:
 @click.argument("key_id")
 @_wait
 @_print
-def activate(key_id: str, wait_s: float, as_text: bool) -> None:
+@json_option('{"active": …}, or with --print {"key_ring": …}')
+def activate(key_id: str, wait_s: float, as_text: bool, as_json: bool) -> None:
     """Make a key of the ring the one that seals, once every running gateway has it."""
-    from relay.cli import running
+    from relay.cli import output, running
 
     async def work(settings: "Settings") -> None:
         async with _opened(settings) as (admin, source):
@@ -133,16 +134,18 @@ def activate(key_id: str, wait_s: float, as_text: bool) -> None:
             await rotation.check_known(key_id)
             await rotation.hand_out(key_id)
             if as_text or source.path is None:
-                _print_activated(source, key_id)
-            else:
-                await rotation.activate(key_id)
+                _print_activated(source, key_id, as_json=as_json)
+                return
+            await rotation.activate(key_id)
+        if as_json:
+            output.json_line({"active": key_id})
 
     running.run(work(_settings()))
 
 
 @keyring.command(short_help="Seal with the active key what older ones sealed.", epilog=exits.HELP)
 @_wait
-@_json
+@json_option('{"active", "resealed", "unreadable", "removable"}')
 def reencrypt(wait_s: float, as_json: bool) -> None:
     """Seal with the active key what older keys sealed.
 
@@ -166,7 +169,8 @@ def reencrypt(wait_s: float, as_json: bool) -> None:
 @click.argument("key_id")
 @click.option("--yes", is_flag=True, help="Do not ask: backups from before the rotation need this key.")
 @_print
-def remove(key_id: str, yes: bool, as_text: bool) -> None:
+@json_option('{"id": …, "removed": true}, or with --print {"key_ring": …}')
+def remove(key_id: str, yes: bool, as_text: bool, as_json: bool) -> None:
     """Take a key out of the ring; refused while a value, or a running gateway, needs it.
 
     A backup of the database from before the rotation is worth nothing without it: keep the key where the backup's other
@@ -187,13 +191,13 @@ def remove(key_id: str, yes: bool, as_text: bool) -> None:
                 await admin.key_ring.forget(key_id, COMMAND)
             elif as_text or source.path is None:
                 await admin.key_ring.check_unused(key_id)
-                _print_ring(source, lambda text: removing(text, key_id))
+                _print_ring(source, lambda text: removing(text, key_id), as_json=as_json)
                 again = f"Then: relay keyring remove {key_id}, once more, and the database forgets it, too"
                 _advise(source, f"This is without {key_id}. Bring it to every gateway.", again)
                 return
             else:
                 await _rotation(admin, source, 0.0).remove(key_id)
-        click.echo(f"The key {key_id} is gone.")
+        print_done(f"The key {key_id} is gone.", as_json=as_json, id=key_id, removed=True)
 
     running.run(work(_settings()))
 

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Final, get_args
 import click
 
 from relay.cli import exits
-from relay.cli.administering import each, print_thing, with_admin
+from relay.cli.administering import (
+    PAGE,
+    all_pages,
+    json_option,
+    print_thing,
+    print_things,
+    team_if_named,
+    team_option,
+    with_admin,
+)
 from relay.cli.options import Id, Moment
 from relay.domain.teams import TEAM_SCOPES, Mode, Scope
 
@@ -22,12 +31,14 @@ SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 _EXPIRES: Final = "RFC 3339, for example 2027-01-31T00:00:00Z; never without it."
 _COLUMNS: Final = ("id", "name", "hint", "team_id", "scopes", "mode", "expires_at", "last_used_at", "revoked_at")
-_PAGE: Final = 200
 
 
 @click.group(epilog=exits.HELP)
 def keys() -> None:
-    """API keys."""
+    """API keys.
+
+    TEAM is an id or a name. Works beside a running gateway.
+    """
 
 
 @keys.command(epilog=exits.HELP)
@@ -39,16 +50,14 @@ def keys() -> None:
     type=click.Choice([*SCOPES, "team"]),
     help='Repeatable. "admin" makes a platform key; "team" means every scope of a team.',
 )
-@click.option(
-    "--team", "team_id", metavar="TEAM_ID", type=Id("team"), help="The team of the key; all but admin need it."
-)
+@team_option("The team of the key; all but admin need it.")
 @click.option("--name", help="To tell keys apart in lists.")
 @click.option("--mode", type=click.Choice(MODES), default="live", show_default=True, help="test: sandbox only.")
 @click.option("--expires-at", "expires_ms", metavar="TIME", type=Moment(), help=_EXPIRES)
-@click.option("--json", "as_json", is_flag=True, help='Print {"id": …, "secret": …}.')
+@json_option('{"id": …, "secret": …}')
 def create(
     scopes: tuple[str, ...],
-    team_id: str | None,
+    team: str | None,
     name: str | None,
     mode: Mode,
     expires_ms: int | None,
@@ -56,42 +65,47 @@ def create(
 ) -> None:
     """Make a key and print its secret, once.
 
-    Works beside a running gateway. `relay keys create --scope admin` makes the first platform key.
+    `relay keys create --scope admin` makes the first platform key.
     """
-    from relay.domain.ids import TeamId
     from relay.services.requests import KeyRequest
 
-    if ("admin" in scopes) == (team_id is not None):
-        raise click.UsageError("give --team TEAM_ID, or --scope admin alone")
-    request = KeyRequest(
-        team_id=None if team_id is None else TeamId(team_id),
-        scopes=_all_of(scopes),
-        mode=mode,
-        expires_ms=expires_ms,
-        name=name,
-    )
-    key_id, secret = with_admin(lambda admin: issue(admin.keys, request))
-    _print_secret(key_id, secret, as_json=as_json)
+    if ("admin" in scopes) == (team is not None):
+        raise click.UsageError("give --team TEAM, or --scope admin alone")
+
+    async def work(admin: "Admin") -> tuple[str, str]:
+        request = KeyRequest(
+            team_id=await team_if_named(admin, team),
+            scopes=_all_of(scopes),
+            mode=mode,
+            expires_ms=expires_ms,
+            name=name,
+        )
+        return await issue(admin.keys, request)
+
+    _print_secret(*with_admin(work), as_json=as_json)
 
 
 @keys.command("list", epilog=exits.HELP)
-@click.option("--team", "team_id", metavar="TEAM_ID", type=Id("team"), help="Those of this team only.")
+@team_option("Those of this team.")
 @click.option("--all", "include_revoked", is_flag=True, help="Those that were revoked, too.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
-def list_keys(team_id: str | None, include_revoked: bool, as_json: bool) -> None:
+@json_option("one JSON list")
+def list_keys(team: str | None, include_revoked: bool, as_json: bool) -> None:
     """List keys, newest first."""
-    from relay.cli import output
 
-    found = with_admin(lambda admin: _list(admin, team_id, include_revoked=include_revoked))
-    if as_json:
-        output.json_line(found)
-    else:
-        output.table(found, _COLUMNS)
+    async def work(admin: "Admin") -> "list[KeyView]":
+        team_id = await team_if_named(admin, team)
+        return await all_pages(
+            lambda position: admin.store.keys(
+                team_id=team_id, position=position, limit=PAGE, include_revoked=include_revoked
+            )
+        )
+
+    print_things(with_admin(work), _COLUMNS, as_json=as_json)
 
 
 @keys.command(epilog=exits.HELP)
 @click.argument("key_id", type=Id("key"))
-@click.option("--json", "as_json", is_flag=True, help="Print the key as JSON.")
+@json_option("the key")
 def show(key_id: str, as_json: bool) -> None:
     """Show one key, without its secret."""
     print_thing(with_admin(lambda admin: _show(admin, key_id)), as_json=as_json)
@@ -100,7 +114,7 @@ def show(key_id: str, as_json: bool) -> None:
 @keys.command(epilog=exits.HELP)
 @click.argument("key_id", type=Id("key"))
 @click.option("--yes", is_flag=True, help="Do not ask: it cannot be undone.")
-@click.option("--json", "as_json", is_flag=True, help="Print the key as JSON.")
+@json_option("the key")
 def revoke(key_id: str, yes: bool, as_json: bool) -> None:
     """End a key. A running gateway lets nobody in by it after 5 seconds at most."""
     if not yes:
@@ -119,16 +133,19 @@ def revoke(key_id: str, yes: bool, as_json: bool) -> None:
     show_default=True,
     help="So long the old key goes on, up to 30 days.",
 )
-@click.option("--json", "as_json", is_flag=True, help='Print {"id": …, "secret": …}.')
+@json_option('{"id": …, "secret": …}')
 def rotate(key_id: str, overlap_s: int, as_json: bool) -> None:
-    """Make a new key in place of an old one, with the same team, scopes, mode and name. Print its secret, once."""
+    """Make a new key in place of an old one, and print its secret, once.
+
+    It has the same team, scopes, mode and name.
+    """
     made = with_admin(lambda admin: _rotate(admin, key_id, overlap_s))
     _print_secret(*made, as_json=as_json)
 
 
 @keys.command(epilog=exits.HELP)
 @click.argument("source", type=click.File("r", encoding="utf-8", errors="replace"), default="-")
-@click.option("--json", "as_json", is_flag=True, help='Print one JSON list of {"hint", "state", "id", …}.')
+@json_option('one JSON list of {"hint", "state", "id", …}')
 @click.pass_context
 def check(ctx: click.Context, source: "TextIO", as_json: bool) -> None:
     """Tell which keys stand in a text, from a file or standard input.
@@ -136,14 +153,10 @@ def check(ctx: click.Context, source: "TextIO", as_json: bool) -> None:
     For what a scanner has found: each text of the form of a key with the right checksum is looked up, and its id, its
     hint and its state are printed, never its secret. The exit code is 1 when one of them still works.
     """
-    from relay.cli import output
     from relay.domain.keys import find_keys
 
     found = with_admin(lambda admin: admin.keys.look_up(find_keys(source.read())))
-    if as_json:
-        output.json_line(found)
-    else:
-        output.table(found, ("hint", "state", "id", "team_id", "name", "last_used_at"))
+    print_things(found, ("hint", "state", "id", "team_id", "name", "last_used_at"), as_json=as_json)
     if any(finding.state == "active" for finding in found):
         ctx.exit(exits.FAILED)
 
@@ -173,15 +186,6 @@ async def issue(admin: "KeysAdmin", request: "KeyRequest") -> tuple[str, str]:
 
     await admin.create_key(request, COMMAND, None, render)
     return made[0]
-
-
-async def _list(admin: "Admin", team_id: str | None, *, include_revoked: bool) -> "list[KeyView]":
-    pages = each(
-        lambda position: admin.store.keys(
-            team_id=team_id, position=position, limit=_PAGE, include_revoked=include_revoked
-        )
-    )
-    return [view async for view in pages]
 
 
 async def _show(admin: "Admin", key_id: str) -> "KeyView":

@@ -51,8 +51,17 @@ def cell(value: Any) -> str:  # noqa: ANN401 - whatever a view may hold
 
 
 def progress(label: str, length: int | None = None, items: Iterable[Any] | None = None) -> Any:  # noqa: ANN401 - click's
-    """A progress bar on standard error, hidden where nobody looks at it."""
-    return progressbar(items, length=length, label=label, file=sys.stderr)
+    """A progress bar on standard error, hidden where nobody looks at it. What ``update`` is told of the item stands
+    behind it."""
+    return progressbar(
+        items,
+        length=length,
+        label=label,
+        item_show_func=lambda item: item if isinstance(item, str) else None,
+        update_min_steps=0,  # an update of no step shows its item, too
+        file=sys.stderr,
+        hidden=not sys.stderr.isatty(),
+    )
 
 
 def _width(text: str) -> int:

@@ -25,7 +25,10 @@ def serve(ctx: click.Context) -> None:
 @click.command(short_help="Bring the database to this release.", epilog=exits.HELP)
 @click.option("--json", "as_json", is_flag=True, help='Print {"revision": …}.')
 def migrate(as_json: bool) -> None:
-    """Bring the database to this release's schema; prints the revision that it has then."""
+    """Bring the database to this release's schema; prints the revision that it has then.
+
+    One that a later release has migrated stays as it is: this release serves from it, too.
+    """
     from relay.cli import running
 
     settings = running.settings()

@@ -2,35 +2,44 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import click
 
 from relay.cli import exits
-from relay.cli.administering import each, keeping, print_thing, with_admin
+from relay.cli.administering import (
+    PAGE,
+    all_pages,
+    find_account,
+    find_team,
+    json_option,
+    keeping,
+    print_done,
+    print_thing,
+    print_things,
+    with_admin,
+)
 from relay.domain.states import Category
 from relay.domain.teams import AccountPolicy
 
 if TYPE_CHECKING:  # imported when it is known that the command runs
     from relay.app import Admin
+    from relay.domain.quotas import TeamUsage
     from relay.domain.teams import TeamView
 
-T = TypeVar("T")
 CATEGORIES: Final[tuple[Category, ...]] = get_args(Category)
 POLICIES: Final[tuple[AccountPolicy, ...]] = get_args(AccountPolicy)
-COLUMNS: Final = ("id", "name", "signature", "extensions", "quota_units_per_day", "requests_per_s")
-PAGE: Final = 200
+_COLUMNS: Final = ("id", "name", "signature", "extensions", "quota_units_per_day", "requests_per_s")
 _SPANS: Final = {"minute": "per_minute", "hour": "per_hour", "day": "per_day"}
 _PART: Final = re.compile(r"([0-9]{1,7})/(minute|hour|day)\Z")
-_TEAM: Final = click.argument("team_id", metavar="TEAM_ID")
-_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+_TEAM: Final = click.argument("team", metavar="TEAM")
 
 
 def _settings(command: Callable[..., None]) -> Callable[..., None]:
     """The options that ``create`` and ``update`` share."""
     options = (
         click.option("--signature", help="Put in front of every text, with its brackets: 【…】."),
-        click.option("--account", "accounts", multiple=True, metavar="ACCOUNT_ID", help="Repeatable, in order."),
+        click.option("--account", "accounts", multiple=True, metavar="ACCOUNT", help="Repeatable, in order."),
         click.option("--extension", "extensions", multiple=True, metavar="DIGITS", help="Repeatable: to be leased."),
         click.option("--quota", type=int, metavar="UNITS", help="Segments x numbers of a day."),
         click.option("--requests-per-s", type=float, metavar="RATE", help="API calls per second, over all replicas."),
@@ -44,7 +53,7 @@ def _settings(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option("--account-policy", type=click.Choice(POLICIES), help="How an account is chosen."),
         click.option("--dedupe-window-s", type=int, metavar="SECONDS", help="The same text not twice to one number."),
-        _JSON,
+        json_option("the team"),
     )
     for option in reversed(options):
         command = option(command)
@@ -55,7 +64,7 @@ def _settings(command: Callable[..., None]) -> Callable[..., None]:
 def teams() -> None:
     """Teams: who sends, and how much.
 
-    Works beside a running gateway, which follows within five seconds.
+    TEAM and ACCOUNT are ids or names. Works beside a running gateway, which follows within five seconds.
     """
 
 
@@ -68,43 +77,44 @@ def create(as_json: bool, **options: object) -> None:
     from relay.api.team_inputs import TeamInput, team_request
     from relay.domain.audit import COMMAND
 
-    request = team_request(read_json(_encode(_body(options)), TeamInput))
     views: list[TeamView] = []
-    with_admin(lambda admin: admin.teams.create_team(request, COMMAND, None, keeping(views)))
+
+    async def work(admin: "Admin") -> None:
+        request = team_request(read_json(_encode(await _named(admin, _body(options))), TeamInput))
+        await admin.teams.create_team(request, COMMAND, None, keeping(views))
+
+    with_admin(work)
     print_thing(views[0], as_json=as_json)
 
 
 @teams.command("list", epilog=exits.HELP)
-@_JSON
+@json_option("one JSON list")
 def list_teams(as_json: bool) -> None:
-    """All teams, newest first."""
-    from relay.cli.output import json_line, table
+    """List the teams, newest first."""
     from relay.domain.teams import view_of
 
-    async def all_of(admin: "Admin") -> "list[TeamView]":
-        pages = each(lambda position: admin.store.teams(position=position, limit=PAGE))
-        return [view_of(team) async for team in pages]
+    async def work(admin: "Admin") -> "list[TeamView]":
+        found = await all_pages(lambda position: admin.store.teams(position=position, limit=PAGE))
+        return [view_of(team) for team in found]
 
-    views = with_admin(all_of)
-    if as_json:
-        json_line(views)
-    else:
-        table(views, COLUMNS)
+    print_things(with_admin(work), _COLUMNS, as_json=as_json)
 
 
 @teams.command(epilog=exits.HELP)
 @_TEAM
-@_JSON
-def show(team_id: str, as_json: bool) -> None:
-    """One team."""
+@json_option("the team")
+def show(team: str, as_json: bool) -> None:
+    """Show one team."""
     from relay.domain.errors import NotFound
     from relay.domain.teams import view_of
 
-    wanted = team_of(team_id)
-    found = with_admin(lambda admin: admin.store.team(wanted))
-    if found is None:
-        raise NotFound("There is no such team.")
-    print_thing(view_of(found), as_json=as_json)
+    async def work(admin: "Admin") -> "TeamView":
+        found = await admin.store.team(await find_team(admin, team))
+        if found is None:
+            raise NotFound("There is no such team.")
+        return view_of(found)
+
+    print_thing(with_admin(work), as_json=as_json)
 
 
 @teams.command(epilog=exits.HELP)
@@ -116,13 +126,13 @@ def show(team_id: str, as_json: bool) -> None:
 @click.option("--no-quota", is_flag=True, help="As many units as it likes.")
 @click.option("--no-rate", is_flag=True, help="As many requests as it likes.")
 @_settings
-def update(team_id: str, as_json: bool, **options: object) -> None:
+def update(team: str, as_json: bool, **options: object) -> None:
     """Change a team; what is not named stays. --account and --extension replace the whole list."""
     from relay.api.bodies import read_json
     from relay.api.team_inputs import TeamPatchInput, team_patch
     from relay.domain.audit import COMMAND
 
-    wanted, body = team_of(team_id), _body(options)
+    body = _body(options)
     for flag, field, empty in (
         ("no_signature", "signature", None),
         ("all_accounts", "accounts", []),
@@ -136,49 +146,55 @@ def update(team_id: str, as_json: bool, **options: object) -> None:
             body[field] = empty
     if not body:
         raise click.UsageError("say what is to change; see --help")
-    patch = team_patch(read_json(_encode(body), TeamPatchInput))
-    view, _ = with_admin(lambda admin: admin.teams.update_team(wanted, patch, None, COMMAND))
-    print_thing(view, as_json=as_json)
+
+    async def work(admin: "Admin") -> "TeamView":
+        patch = team_patch(read_json(_encode(await _named(admin, body)), TeamPatchInput))
+        view, _ = await admin.teams.update_team(await find_team(admin, team), patch, None, COMMAND)
+        return view
+
+    print_thing(with_admin(work), as_json=as_json)
 
 
-@teams.command(epilog=exits.HELP)
+@teams.command(short_help="Delete a team, its keys and extensions.", epilog=exits.HELP)
 @_TEAM
 @click.option("--yes", is_flag=True, help="Do not ask: it cannot be undone.")
-def delete(team_id: str, yes: bool) -> None:
+@json_option('{"id": …, "deleted": true}')
+def delete(team: str, yes: bool, as_json: bool) -> None:
     """Delete a team: its keys are revoked, its extensions released, its webhook endpoints deleted.
 
     Refused while any of its messages is not final. Its messages stay for as long as those of others.
     """
     from relay.domain.audit import COMMAND
 
-    wanted = team_of(team_id)
     if not yes:
-        click.confirm(f"Delete {wanted} and revoke its keys? This cannot be undone.", abort=True, err=True)
-    with_admin(lambda admin: admin.teams.delete_team(wanted, None, COMMAND))
+        click.confirm(f"Delete the team {team} and revoke its keys? This cannot be undone.", abort=True, err=True)
+
+    async def work(admin: "Admin") -> str:
+        team_id = await find_team(admin, team)
+        await admin.teams.delete_team(team_id, None, COMMAND)
+        return team_id
+
+    team_id = with_admin(work)
+    print_done(f"Deleted {team_id}.", as_json=as_json, id=team_id, deleted=True)
 
 
 @teams.command(epilog=exits.HELP)
 @_TEAM
-@_JSON
-def usage(team_id: str, as_json: bool) -> None:
-    """What a team used of its quota today."""
-    from relay.cli.output import card, json_line
+@json_option("the usage")
+def usage(team: str, as_json: bool) -> None:
+    """Show what a team used of its quota today."""
 
-    wanted = team_of(team_id)
-    used = with_admin(lambda admin: admin.teams.usage(wanted))
-    if as_json:
-        json_line(used)
-    else:
-        card(used)
+    async def work(admin: "Admin") -> "TeamUsage":
+        return await admin.teams.usage(await find_team(admin, team))
+
+    print_thing(with_admin(work), as_json=as_json)
 
 
-def team_of(team_id: str) -> str:
-    """The id, when it can be one. Raises UsageError."""
-    from relay.domain.ids import PREFIXES, is_id
-
-    if not is_id(team_id, PREFIXES["team"]):
-        raise click.UsageError("a team's id reads team_ and 32 hex digits; `relay teams list` shows them")
-    return team_id
+async def _named(admin: "Admin", body: dict[str, Any]) -> dict[str, Any]:
+    """The body with ids for the accounts that were named."""
+    if not body.get("accounts"):
+        return body
+    return body | {"accounts": [await find_account(admin, account) for account in body["accounts"]]}
 
 
 def _encode(body: dict[str, Any]) -> bytes:

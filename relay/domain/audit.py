@@ -35,6 +35,7 @@ AuditAction = Literal[
     "orphan.dismissed",
     "quarantine.reprocessed",
     "quarantine.dismissed",
+    "keyring.key_added",
     "keyring.rotated",
     "keyring.reencrypted",
     "keyring.key_removed",

@@ -35,8 +35,8 @@ class Erase:
         *,
         watch: Callable[[ErasureStage, int], None] = _unseen,
     ) -> bytes | Replay:
-        """Erase every trace of the number that may go; ``watch`` is told of each stage that has ended. Raises
-        IdempotencyKeyReused.
+        """Erase every trace of the number that may go; ``watch`` is told after each batch how much of
+        its stage is erased by then. Raises IdempotencyKeyReused.
 
         It may break off at any point: what is erased by then is erased, and the same call again does the rest. So the
         audit has two entries: one that is there before anything is touched, and one at the end.
@@ -51,12 +51,11 @@ class Erase:
         erased: dict[ErasureStage, int] = {}
         left_open: dict[ErasureStage, int] = {}
         for stage in ERASURE_STAGES:
-            struck, left = await self._stage(stage, mobile)
+            struck, left = await self._stage(stage, mobile, watch)
             if struck:
                 erased[stage] = struck
             if left:
                 left_open[stage] = left
-            watch(stage, struck)
         detail: dict[str, object] = {"started": begun.id, "erased": erased, "left_open": left_open}
         done = self._entry(actor, "erasure.done", target, detail)
         view = ErasureView(
@@ -72,7 +71,9 @@ class Erase:
         )
         return stored if isinstance(stored, Replay) else answer
 
-    async def _stage(self, stage: ErasureStage, mobile: int) -> tuple[int, int]:
+    async def _stage(
+        self, stage: ErasureStage, mobile: int, watch: Callable[[ErasureStage, int], None]
+    ) -> tuple[int, int]:
         erased = left_open = 0
         position: str | None = None
         while True:
@@ -81,6 +82,7 @@ class Erase:
             )
             erased += batch.erased
             left_open += batch.left_open
+            watch(stage, erased)
             position = batch.next_position
             if position is None:
                 return erased, left_open

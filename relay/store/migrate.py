@@ -15,6 +15,7 @@ import asyncpg
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -45,24 +46,25 @@ def head() -> str:
 
 
 def migrate_sqlite(path: Path) -> str:
-    """Bring the file (made when missing) to ``head()`` and return that. Raises StoreUnavailable, all undone."""
+    """Bring the file (made when missing) to ``head()`` at least; its revision then. Raises StoreUnavailable, all
+    undone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine("sqlite://", creator=lambda: _open(path))
     sa.event.listen(engine, "begin", _begin)
     try:
         with engine.connect() as connection:
-            command.upgrade(_config(connection), "head")
+            revision = _to_head(connection)
             connection.commit()
     except sa.exc.DatabaseError as error:
         raise StoreUnavailable(f"the database file {path} cannot be migrated: {error.orig}") from error
     finally:
         engine.dispose()
-    return head()
+    return revision
 
 
 async def migrate_postgres(url: str, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> str:
-    """Bring the database to ``head()`` and return that. Whoever migrates at the same time waits, and then finds nothing
-    to do. ``lock_timeout_s``: see ``LOCK_TIMEOUT_S``. Raises StoreUnavailable, all undone.
+    """Bring the database to ``head()`` at least; its revision then. Whoever migrates at the same time waits, and then
+    finds nothing to do. ``lock_timeout_s``: see ``LOCK_TIMEOUT_S``. Raises StoreUnavailable, all undone.
 
     Decision: everything in one transaction with a lock that ends with it, so it is all or nothing, and it works behind
     a pooler too.
@@ -80,7 +82,7 @@ async def migrate_postgres(url: str, *, lock_timeout_s: float = LOCK_TIMEOUT_S) 
     )
     try:
         async with engine.connect() as connection:
-            await connection.run_sync(_upgrade, lock_timeout_s)
+            revision = await connection.run_sync(_upgrade, lock_timeout_s)
             await connection.commit()
     except ValueError:
         # From None: what cannot be read of an address may be a piece of its password.
@@ -90,13 +92,23 @@ async def migrate_postgres(url: str, *, lock_timeout_s: float = LOCK_TIMEOUT_S) 
         raise StoreUnavailable(f"the database cannot be migrated: {_says(cause)}") from error
     finally:
         await engine.dispose()
-    return head()
+    return revision
 
 
-def _upgrade(connection: sa.Connection, lock_timeout_s: float) -> None:
+def _upgrade(connection: sa.Connection, lock_timeout_s: float) -> str:
     connection.execute(sa.text("SELECT pg_advisory_xact_lock(:number)"), {"number": _LOCK})
     connection.execute(sa.text(f"SET LOCAL lock_timeout = {int(lock_timeout_s * 1000)}"))
+    return _to_head(connection)
+
+
+def _to_head(connection: sa.Connection) -> str:
+    """The revision then. What a later release has made of the database is fit for this one, which somebody may have
+    gone back to, and stays."""
+    found = MigrationContext.configure(connection).get_current_revision()
+    if found is not None and found > head():
+        return found
     command.upgrade(_config(connection), "head")
+    return head()
 
 
 def _says(error: BaseException | None) -> str:

@@ -141,8 +141,10 @@ def _read_file(path: Path, allows: int) -> str:
             content = file.read()
     except FileNotFoundError as exc:
         raise KeyRingError(f"there is no key ring at {path}: {FIX}") from exc
-    except OSError as exc:
+    except PermissionError as exc:
         raise KeyRingError(f"the key ring at {path} cannot be read by this user: chown it to the service") from exc
+    except OSError as exc:
+        raise KeyRingError(f"the key ring at {path} cannot be read ({exc.strerror}): {FIX}") from exc
     if mode & ~allows:
         raise KeyRingError(f"the key ring at {path} has mode {mode:04o}, so others can use it: chmod 600 {path}")
     try:

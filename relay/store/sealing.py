@@ -27,7 +27,10 @@ NONCE_BYTES: Final = 12
 """Random nonces are safe for 2^32 values per key (NIST SP 800-38D 8.3)."""
 HEAD_BYTES: Final = 34
 """No head of a sealed value is longer: version, length, and a key id of at most 32 characters."""
-FIX: Final = "set RELAY_KEYRING_FILE to a file with one line `<key id>:<base64 of 32 random bytes>`, mode 0600"
+FIX: Final = (
+    "restore the one that belongs to the database; for a new installation set RELAY_KEYRING_FILE to a file with one "
+    "line `<key id>:<base64 of 32 random bytes>`, mode 0600"
+)
 
 _VERSION: Final = 1
 _KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
@@ -141,7 +144,7 @@ def read_keys(text: str) -> list[tuple[str, bytes]]:
         for entry in filter(None, (part.strip() for part in line.split(","))):
             key_id, key = _read_key(entry, number)
             if key_id in keys:
-                raise KeyRingError(f"key ring, line {number}: its key id is there twice")
+                raise KeyRingError(f"key ring, line {number}: its key id is there twice: keep one of the two")
             keys[key_id] = key
     return list(keys.items())
 
@@ -168,7 +171,9 @@ def _read_key(entry: str, line: int) -> tuple[str, bytes]:
     except ValueError:  # binascii.Error, and what is not ASCII
         key = b""
     if not colon or not _KEY_ID.match(key_id) or len(key) != KEY_BYTES:
-        raise KeyRingError(f"key ring, line {line}: not `<key id>:<base64 of {KEY_BYTES} bytes>`")
+        raise KeyRingError(
+            f"key ring, line {line}: not `<key id>:<base64 of {KEY_BYTES} bytes>`: restore it from its backup"
+        )
     return key_id, key
 
 

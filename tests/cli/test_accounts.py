@@ -138,7 +138,7 @@ def test_what_the_api_would_refuse_is_refused_with_its_words(environ: dict[str, 
         (("update", "main", "--requests-per-s", "0"), "/requests_per_s"),
         (("update", "main", "--callback-allow", "nowhere"), "/callback_allow/0"),
         (("update", "main", "--code", "01=nothing"), "/codes/01/class"),
-        (("show", "other"), "There is no account of this id or name."),
+        (("show", "other"), "There is no account of this id or name: `relay accounts list` shows them."),
     ):
         ended = run(environ, *arguments)
         assert ended.exit_code == 1

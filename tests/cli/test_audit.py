@@ -41,3 +41,13 @@ def test_times_bound_it_and_must_be_times(environ: dict[str, str]) -> None:
     assert (past.exit_code, past.stdout, len(since.stdout.splitlines())) == (0, "", 1)
     assert wrong.exit_code == 2
     assert "say the time zone" in wrong.stderr
+
+
+def test_what_ends_one_export_begins_the_next(environ: dict[str, str]) -> None:
+    run(environ, "keys", "create", "--scope", "admin")
+    (entry,) = json.loads(run(environ, "audit", "list", "--json").stdout)
+
+    before = run(environ, "audit", "export", "--until", entry["at"]).stdout
+    after = run(environ, "audit", "export", "--since", entry["at"]).stdout
+
+    assert (before, len(after.splitlines())) == ("", 1)

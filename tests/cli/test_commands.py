@@ -7,9 +7,11 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from relay import __version__
+from relay import __version__, app
+from relay.app.stores import prepared
 from relay.cli import exits
 from relay.cli.main import Commands, relay
+from relay.config import load
 from relay.domain import errors
 
 
@@ -124,7 +126,6 @@ def test_a_wrong_setting_ends_a_command_before_it_does_anything(command: tuple[s
         [],
         ["--scope", "everything"],
         ["--scope", "admin", "--team", f"team_{'0' * 32}"],
-        ["--scope", "messages:send", "--team", "team_1"],
         ["--scope", "messages:send"],
         ["--scope", "admin", "--expires-at", "tomorrow"],
         ["--scope", "admin", "--expires-at", "2027-01-31T00:00:00"],
@@ -152,3 +153,10 @@ def test_doctor_tells_a_wrong_setting_and_fails() -> None:
     assert ended.exit_code == 1
     assert (finding["check"], finding["verdict"]) == ("settings", "fail")
     assert finding["found"].startswith("RELAY_PORT: 'x' is not allowed (TCP port: 0..65535")
+
+
+async def test_a_gateway_may_start_while_a_command_runs(tmp_path: Path) -> None:
+    settings = load({"RELAY_ENV": "development", "RELAY_DATA_DIR": str(tmp_path)})
+    async with app.open_store(settings):
+        with prepared(settings):  # raises StoreInUse while somebody else has it
+            assert settings.data_dir == str(tmp_path)

@@ -50,6 +50,12 @@ def test_a_file_is_rotated_and_let_go_of_in_two_commands(environ: dict[str, str]
     assert (refused.exit_code, refused.stderr.startswith("relay: refused: This is the active key")) == (1, True)
     assert run(environ, "remove", "k7", "--yes").exit_code == 1
     assert run(environ, "activate", "k7").exit_code == 1
+    entries = CliRunner().invoke(relay, ["audit", "export", "--action", "keyring.*"], env=environ).stdout.splitlines()
+    assert [(entry["action"], entry["target"]) for entry in map(json.loads, entries)] == [
+        ("keyring.key_added", rotated["active"]),
+        ("keyring.rotated", rotated["active"]),
+        ("keyring.key_removed", old),
+    ]
 
 
 def test_a_removal_asks_first_and_people_see_a_table(environ: dict[str, str]) -> None:

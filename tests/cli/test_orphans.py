@@ -1,7 +1,9 @@
 """Orphans and the quarantine by commands."""
 
 import asyncio
+import contextlib
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +111,26 @@ def test_one_that_still_matches_nobody_is_told_by_the_exit_code(environ: dict[st
 def test_wrong_usage_makes_nothing(environ: dict[str, str], arguments: list[str], tmp_path: Path) -> None:
     assert run(environ, *arguments).exit_code == 2
     assert not (tmp_path / "var").exists()
+
+
+def test_a_body_of_the_release_before_is_said_to_stay(environ: dict[str, str]) -> None:
+    async def act(store: Any) -> RawId:
+        world = World(store)
+        await world.start()
+        left = builders.raw_id()
+        await store.receive_reports(
+            world.account.id, left, raw_body(body=b"\xff{"), reading([report(None, NUMBER)], unreadable=1)
+        )
+        return left
+
+    left = in_store(environ, act)
+    with contextlib.closing(sqlite3.connect(f"{environ['RELAY_DATA_DIR']}/relay.db", isolation_level=None)) as database:
+        database.execute("UPDATE raw_bodies SET applied = NULL")
+
+    done = run(environ, "quarantine", "reprocess", "--all", "--json")
+
+    assert (done.exit_code, done.stdout) == (1, "[]\n")
+    assert f"{left} stays: A release before this one applied parts of it" in done.stderr
 
 
 def test_a_body_is_read_again_by_the_provider_of_the_gateway(environ: dict[str, str]) -> None:

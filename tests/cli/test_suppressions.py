@@ -82,7 +82,7 @@ def test_numbers_may_come_by_standard_input(environ: dict[str, str], orders: Tea
     ("arguments", "code", "says"),
     [
         (("add", "12345", "--team", "team_" + "0" * 32), 2, "13800130001"),
-        (("add", "13800130001", "--team", "orders"), 2, "team_"),
+        (("add", "13800130001", "--team", "orders"), 1, "relay teams list"),
         (("add", "13800130001", "--team", "team_" + "0" * 32), 1, "there is no such team"),
         (("remove", "13800130001"), 2, "--team"),
         (("remove", "sup_" + "0" * 32), 1, "no such suppression"),

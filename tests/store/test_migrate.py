@@ -61,6 +61,20 @@ def test_migrating_again_changes_nothing(tmp_path: Path) -> None:
         assert connection.execute("SELECT extension FROM team_extensions").fetchall() == [("88",)]
 
 
+async def test_a_database_of_a_later_release_stays_and_serves(tmp_path: Path) -> None:
+    path = tmp_path / "relay.db"
+    migrate_sqlite(path)
+    later = f"{int(head()) + 1:04}"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", [later])
+    schema = _schema(path)
+    assert migrate_sqlite(path) == later
+    assert (_schema(path), _revision(path)) == (schema, [(later,)])
+    store = _store(path)
+    await store.check()
+    await store.close()
+
+
 async def test_a_migrated_database_can_serve(tmp_path: Path) -> None:
     migrate_sqlite(tmp_path / "relay.db")
     store = _store(tmp_path / "relay.db")

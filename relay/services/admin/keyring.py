@@ -89,6 +89,10 @@ class KeyRingAdmin:
         entry = self._auditor.entry(actor, "keyring.rotated", standing.active, detail)
         return await self._store.activate_key(standing.active, entry)
 
+    async def note_added(self, key_id: str, actor: Actor) -> None:
+        """Tell the audit of a new key that seals nothing yet."""
+        await self._store.add_audit(self._auditor.entry(actor, "keyring.key_added", key_id), None)
+
     async def reencrypt(
         self,
         actor: Actor,

@@ -78,6 +78,7 @@ class Rotation:
             return pending
         key_id = self._file.add()
         await self._store.follow_key_ring()
+        await self._admin.note_added(key_id, self._actor)
         self._tell(f"Added the key {key_id}.")
         return key_id
 
