@@ -26,7 +26,12 @@ SAMPLES: Final[dict[str, tuple[str, str]]] = {
     "key_id": ("key_", "SELECT id FROM api_keys"),
 }
 """How to find what the first team has of each kind of path parameter; a new kind must have a line here."""
-WORDS: Final[dict[str, list[str]]] = {"to": [MOBILE], "number": [MOBILE], "reference": [REFERENCE], "extension": [EXTENSION]}
+WORDS: Final[dict[str, list[str]]] = {
+    "to": [MOBILE],
+    "number": [MOBILE],
+    "reference": [REFERENCE],
+    "extension": [EXTENSION],
+}
 """Values of filters that are no ids."""
 SHARED: Final = frozenset({"getBalance"})
 """Lists that are not empty for a new team: balances are of accounts, which teams share."""

@@ -1,12 +1,13 @@
 """Provider accounts."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
 from relay.domain.accounts import Account, CodeRule, Credentials, PwdCase
 from relay.domain.audit import AuditEntry
-from relay.domain.errors import AlreadyExists, InUse, NotFound, PreconditionFailed
+from relay.domain.errors import AlreadyExists, BodyInvalid, FieldError, InUse, NotFound, PreconditionFailed
 from relay.domain.ids import AccountId, raw_bytes
 from relay.domain.teams import hash_secret
 from relay.ports import Idempotency, Replay, Stored
@@ -132,6 +133,17 @@ def delete_account(
     )
     yield from db.run("tokens.delete_all", account=key)
     yield from audit.add(db, entry)
+
+
+def check_known(db: Db, account_ids: Sequence[AccountId], pointer: str) -> Script[None]:
+    """For whoever stores that something uses these accounts: none is deleted before that is committed, because both
+    take the same lock (``turns.DELETE_ACCOUNT``). Raises BodyInvalid that points at ``pointer``."""
+    for account_id in account_ids:
+        if (yield from db.row("accounts.find", id=raw_bytes(account_id))) is None:
+            raise BodyInvalid(
+                "There is no such account.",
+                errors=(FieldError(pointer=pointer, detail=f"there is no account {account_id}"),),
+            )
 
 
 def _check_unused(db: Db, account: Account) -> Script[None]:

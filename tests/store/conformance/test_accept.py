@@ -35,7 +35,7 @@ async def test_an_extension_of_the_team_or_of_nobody_is_taken(world: World) -> N
 
 
 async def test_an_extension_is_looked_at_on_every_account_that_may_take_the_message(world: World) -> None:
-    apart = builders.account().id
+    apart = await world.add_account()
     theirs = builders.team(name="theirs", extensions=("888",), accounts=(apart,))
     own = builders.team(extensions=("888",), accounts=(world.account.id,))
     both, every = builders.team(accounts=(world.account.id, apart)), builders.team()
