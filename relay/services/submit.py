@@ -69,13 +69,17 @@ class Submit:
             return _not_attempted(work, trimmed, account.name)
         if trimmed is not None:
             work = msgspec.structs.replace(work, mobiles=trimmed.mobiles)
+        answers_stay = await until_stored(self._clock, lambda: self._routing.answers_stay(work))
         started_s = self._clock.monotonic_s()
 
         def may_send() -> bool:
             return self._clock.now_ms() < work.lease_until_ms and self._members.owns(work.claim)
 
         outcome: SendOutcome = NotSent(why="lease")
-        if may_send():
+        if not answers_stay:
+            # It goes to another account, or waits until its time is over, like all that no account can take.
+            outcome = NotSent(why="extension")
+        elif may_send():
             # Asked again before the first byte: it may be a long way there.
             outcome = await self._provider.send(account, work, may_send)
         gate.breaker.learn(begun, outcome)

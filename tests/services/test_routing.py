@@ -9,16 +9,17 @@ import pytest
 
 from relay.domain.accounts import Account
 from relay.domain.errors import NoAccount
+from relay.domain.extensions import Lease
 from relay.domain.ids import AccountId, MessageId, SubmissionId, TeamId
 from relay.domain.messages import MessageView, SubmissionView, SubmissionWork
 from relay.domain.provider import Accepted, NotSent, Refused
 from relay.domain.states import RecipientStatus
 from relay.domain.teams import AccountPolicy, Mode, Team
 from relay.domain.times import LATEST_MS, instant
-from relay.ports import Store
+from relay.ports import Store, Stranded
 from relay.services.accounts import AccountBook
 from relay.services.membership import Alone
-from relay.services.routing import TEAM_KEPT_S, Onward, Routing
+from relay.services.routing import KEPT_S, Onward, Routing
 from relay.services.slots import Gates
 from relay.system import SystemEntropy
 from tests.services.stillness import FixedEntropy, StillClock, account_of, principal_of, team_of
@@ -36,6 +37,7 @@ class Kept:
         self.rows = list(accounts)
         self.asked = 0
         self.teams: dict[str, Team] = {}
+        self.leases: list[Lease] = []
         self.asked_teams = 0
 
     async def accounts(self) -> list[Account]:
@@ -49,6 +51,9 @@ class Kept:
     async def team(self, team_id: str) -> Team | None:
         self.asked_teams += 1
         return self.teams.get(team_id)
+
+    async def leases_of(self, extension: str) -> list[Lease]:
+        return [lease for lease in self.leases if extension.endswith(lease.extension)]
 
     async def waiting_on(self, account_id: AccountId, now_ms: int) -> int:
         return 7
@@ -65,6 +70,7 @@ class Routed:
         self.gates = Gates(self.clock, Alone(FixedEntropy()), FixedEntropy())
         self.routing = Routing(store, self.book, self.gates, self.clock)
         self.team = team_of()
+        self.extension: str | None = None
 
     def use(self, policy: AccountPolicy, *accounts: Account) -> None:
         """The team uses these, in this order."""
@@ -73,15 +79,23 @@ class Routed:
         self.store.teams[self.team.id] = self.team
 
     async def choose(self, message_id: MessageId = MESSAGE, mode: Mode = "live") -> Account:
-        return await self.routing.choose(principal_of(self.team, mode), message_id)
+        return await self.routing.choose(principal_of(self.team, mode), message_id, self.extension)
 
     async def onward(self, account: Account, attempt: int, numbers: int = 1) -> Onward:
-        return await self.routing.onward(work_of(account, attempt, numbers))
+        return await self.routing.onward(self.work(account, attempt, numbers))
+
+    def work(self, account: Account, attempt: int = 1, numbers: int = 1) -> SubmissionWork:
+        return msgspec.structs.replace(work_of(account, attempt, numbers), extension=self.extension)
 
     async def instead(self, account: Account, numbers: int = 1, planned: int = 0) -> AccountId | None:
-        return await self.routing.instead(
-            self.team.id, MESSAGE, account.id, numbers, Counter({one.id: planned for one in self.store.rows})
+        waiting = Stranded(
+            id=SubmissionId("sub_" + "1" * 32),
+            message_id=MESSAGE,
+            team_id=self.team.id,
+            numbers=numbers,
+            extension=self.extension,
         )
+        return await self.routing.instead(waiting, account.id, Counter({one.id: planned for one in self.store.rows}))
 
     def break_(self, *accounts: Account) -> None:
         """They are out of money."""
@@ -284,6 +298,14 @@ async def test_it_goes_to_nobody_who_cannot_take_it() -> None:
     assert (await world.onward(FIRST, 1, numbers=11)).account_id is None
 
 
+async def test_those_who_cannot_take_it_have_no_turn_so_that_nobody_is_asked_twice_at_once() -> None:
+    world = await routed(FIRST, SECOND, THIRD)
+    world.break_(SECOND)
+
+    assert await world.onward(FIRST, 1) == Onward(account_id=THIRD.id, rounds=1, at_once=True)
+    assert await world.onward(THIRD, 2) == Onward(account_id=FIRST.id, rounds=1, at_once=False)
+
+
 async def test_a_single_account_tries_again_by_itself() -> None:
     world = await routed(FIRST)
 
@@ -328,9 +350,49 @@ async def test_a_team_is_remembered_for_a_while_and_no_longer() -> None:
     assert await world.instead(FIRST) == SECOND.id
     assert world.store.asked_teams == 1
 
-    world.clock.move(TEAM_KEPT_S)
+    world.clock.move(KEPT_S)
 
     assert await world.instead(FIRST) == THIRD.id
+
+
+# -- extensions ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_message_goes_where_its_extension_is_nobody_elses() -> None:
+    world = await routed(FIRST, SECOND, THIRD)
+    world.extension = "1017"
+    own, theirs = world.team.id, TeamId("team_" + "2" * 32)
+    world.store.leases = [
+        Lease(extension="17", account_id=FIRST.id, team_id=theirs),
+        Lease(extension="1017", account_id=SECOND.id, team_id=own),
+        Lease(extension="17", account_id=SECOND.id, team_id=theirs),
+        Lease(extension="1017", account_id=THIRD.id, team_id=theirs),
+    ]
+
+    assert await world.choose() == SECOND
+    assert await world.instead(FIRST) == SECOND.id
+    assert await world.onward(SECOND, 1) == Onward(account_id=None, rounds=1, at_once=False)
+    world.break_(SECOND)
+    assert await world.choose() == SECOND
+    assert await world.instead(SECOND) is None
+    accounts = (FIRST, SECOND, THIRD)
+    assert [await world.routing.answers_stay(world.work(account)) for account in accounts] == [False, True, False]
+
+
+async def test_who_has_an_extension_is_remembered_for_a_while_and_no_longer() -> None:
+    world = await routed(FIRST, SECOND)
+    world.extension = "7"
+    assert await world.choose() == FIRST
+    world.store.leases = [Lease(extension="7", account_id=FIRST.id, team_id=TeamId("team_" + "2" * 32))]
+    assert await world.choose() == FIRST
+
+    world.clock.move(KEPT_S)
+
+    assert await world.choose() == SECOND
+    # Where it is another team's on every account, the store says so.
+    world.store.leases[0] = msgspec.structs.replace(world.store.leases[0], account_id=None)
+    world.clock.move(KEPT_S)
+    assert await world.choose() == FIRST
 
 
 # -- telling ---------------------------------------------------------------------------------------------------------
