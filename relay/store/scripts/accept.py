@@ -1,13 +1,13 @@
 """Accepting a message: idempotency, quota, message, submissions and recipients in one transaction."""
 
 from collections import Counter
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from relay.domain.errors import BodyInvalid, FieldError, QuotaExceeded, Refusal, Withheld
 from relay.domain.extensions import leads_away
-from relay.domain.ids import AccountId, raw_bytes
+from relay.domain.ids import raw_bytes
 from relay.domain.messages import MessageDraft
 from relay.domain.states import PRIORITY
 from relay.domain.teams import RecipientLimit
@@ -18,7 +18,6 @@ from relay.store.scripts import idempotency as keys
 from relay.store.sealing import KeyRing
 
 _encode = msgspec.json.encode
-_ACCOUNT_IDS: Final = msgspec.json.Decoder(tuple[AccountId, ...])
 
 
 def accept(
