@@ -37,11 +37,13 @@ _MOST_EXTENSIONS: Final = 10_000
 
 class Onward(msgspec.Struct, frozen=True, kw_only=True):
     """Where a submission goes that was not sent. ``account_id`` None: it stays. ``rounds``: how often each account has
-    had its turn; ``at_once``: this round has not come to its end, the next one need not wait."""
+    had its turn; ``at_once``: this round has not come to its end, the next one need not wait. ``later``: it stays,
+    because the others cannot take it now, and may soon."""
 
     account_id: AccountId | None
     rounds: int
     at_once: bool
+    later: bool = False
 
 
 class Routing:
@@ -106,7 +108,12 @@ class Routing:
         at = next((place for place, account in enumerate(order) if account.id == work.account_id), -1)
         others = self._with_room([*order[at + 1 :], *order[: at + 1]], work.account_id, len(work.mobiles), Counter())
         rounds, left = divmod(work.attempt, 1 + len(others))
-        return Onward(account_id=others[0].id if others else None, rounds=max(1, rounds), at_once=left != 0)
+        return Onward(
+            account_id=others[0].id if others else None,
+            rounds=max(1, rounds),
+            at_once=left != 0,
+            later=not others and any(self._fits(account, work.account_id, len(work.mobiles)) for account in order),
+        )
 
     async def instead(self, waiting: Stranded, account_id: AccountId, planned: Counter[AccountId]) -> AccountId | None:
         """Where a submission goes that waits at an account which takes nothing; None: nowhere now. ``planned``: what is
@@ -129,9 +136,11 @@ class Routing:
             room = self._gates.room(account)
             return room is None or room > planned[account.id]
 
-        return [
-            account for account in order if account.id != but and account.max_mobiles >= numbers and has_room(account)
-        ]
+        return [account for account in order if self._fits(account, but, numbers) and has_room(account)]
+
+    @staticmethod
+    def _fits(account: Account, but: AccountId, numbers: int) -> bool:
+        return account.id != but and not account.disabled and account.max_mobiles >= numbers
 
     async def _order_of_waiting(
         self, team_id: TeamId, message_id: MessageId, account_id: AccountId, extension: str | None

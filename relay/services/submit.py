@@ -7,7 +7,7 @@ import msgspec
 from relay.domain.ids import AccountId
 from relay.domain.messages import SubmissionWork
 from relay.domain.provider import NotSent, SendOutcome
-from relay.domain.retry import submit_delay_ms
+from relay.domain.retry import SUBMIT_LONGEST_MS, submit_delay_ms
 from relay.domain.times import SECOND_MS
 from relay.ports import Clock, Entropy, FinishedSubmission, Provider, Store, StoredEffects, Trimmed
 from relay.services.accounts import AccountBook
@@ -113,7 +113,9 @@ class Submit:
         if onward.account_id is not None:
             return onward.account_id, 0 if onward.at_once else delay_ms
         if outcome.retry_after_s is not None:
-            delay_ms = max(delay_ms, int(outcome.retry_after_s * SECOND_MS))
+            asked_ms = int(outcome.retry_after_s * SECOND_MS)
+            # Another account may take it long before this one wants to be asked again.
+            delay_ms = max(delay_ms, min(asked_ms, SUBMIT_LONGEST_MS) if onward.later else asked_ms)
         return None, delay_ms
 
     async def _trim(self, work: SubmissionWork) -> Trimmed | None:

@@ -10,9 +10,9 @@ from relay.domain.errors import StoreError, StoreUnavailable
 from relay.domain.extensions import Lease
 from relay.domain.ids import MessageId, SubmissionId, TeamId
 from relay.domain.messages import SubmissionWork
-from relay.domain.provider import Accepted, NotSent, SendOutcome, Unconfirmed
+from relay.domain.provider import Accepted, NotSent, Refused, SendOutcome, Unconfirmed
 from relay.domain.teams import Team
-from relay.domain.times import LATEST_MS
+from relay.domain.times import LATEST_MS, SECOND_MS
 from relay.ports import FinishedSubmission, MaySend, Provider, Store, StoredEffects, always
 from relay.services.accounts import AccountBook
 from relay.services.membership import Alone, Members
@@ -107,6 +107,7 @@ async def attempt(
     members: Members | None = None,
     others: tuple[Account, ...] = (),
     leases: tuple[Lease, ...] = (),
+    broken: tuple[Account, ...] = (),
 ) -> Attempted:
     clock = StillClock()
     store = Away([account or account_of(), *others], failures, error)
@@ -116,6 +117,8 @@ async def attempt(
     await book.refresh()
     members = members or Alone(FixedEntropy())
     gates = Gates(clock, members, FixedEntropy())
+    for one in broken:
+        gates.of(one).breaker.learn(0, Refused(code="03", message=None, reason="balance", scope="account"))
     routing = Routing(cast(Store, store), book, gates, clock)
     submit = Submit(cast(Store, store), cast(Provider, provider), book, gates, routing, members, clock, FixedEntropy())
     done = await submit.attempt(work)
@@ -231,6 +234,22 @@ async def test_only_what_was_not_sent_goes_to_the_next_account_and_at_once_if_th
     (finish,) = done.store.finished
     assert finish["move_to"] == (None if number is None else account_of(number).id)
     assert finish["retry_due_ms"] - finish["now_ms"] == delay_ms
+
+
+@pytest.mark.parametrize(
+    ("other", "wait_s"),
+    [([], 3600), ([account_of(2, disabled=True)], 3600), ([account_of(2)], 60)],
+)
+async def test_what_is_to_wait_long_is_looked_at_earlier_when_other_accounts_may_take_it(
+    other: list[Account], wait_s: int
+) -> None:
+    outcome = NotSent(why="http_429", reason="throttled", retry_after_s=3600.0)
+
+    done = await attempt(outcome, others=tuple(other), broken=tuple(other))
+
+    (finish,) = done.store.finished
+    assert finish["move_to"] is None
+    assert finish["retry_due_ms"] - finish["now_ms"] == wait_s * SECOND_MS
 
 
 @pytest.mark.parametrize("other", [[], [account_of(2)]])

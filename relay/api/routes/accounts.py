@@ -189,7 +189,12 @@ OPERATIONS: Final = (
             answers=(Respond(status=200, description="The account.", body=AccountView, headers=("ETag",)),),
         )
         for verb, run, description in (
-            ("disable", disable_account, "It sends and pulls nothing more; what waits for it waits on."),
+            (
+                "disable",
+                disable_account,
+                "It sends and pulls nothing more. What waits for it goes to the team's other accounts, or waits on; "
+                "callbacks are taken.",
+            ),
             ("enable", enable_account, "It sends and pulls again."),
         )
     ),
