@@ -205,8 +205,8 @@ OPERATIONS: Final = (
         tag="Platform",
         summary="Delete a provider account",
         description="Refused while a team names it, an extension is leased on it, a message of it is not final, or it "
-        "takes traffic (disable it first). Its credentials and callback tokens are erased; messages of the past still "
-        "name it.",
+        "takes traffic (disable it first, and half a minute before). Its credentials and callback tokens are erased; "
+        "messages of the past still name it.",
         scope="admin",
         run=delete_account,
         versioned=True,
