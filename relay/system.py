@@ -140,10 +140,13 @@ class SystemSecrets:
         if not path.startswith("/"):
             raise SecretUnreadable("the path is not absolute")
         try:
-            # The real one, so that no link leads out of the directories.
-            real = Path(path).resolve(strict=True)
+            # The real one, so that no link leads out of the directories; none outside is told to exist.
+            real = Path(path).resolve()
             if not any(real.is_relative_to(Path(directory).resolve()) for directory in self._directories):
-                raise SecretUnreadable("the file is in no directory that secrets are read from (RELAY_SECRET_DIRS)")
+                raise SecretUnreadable(
+                    "the file is in no directory that secrets are read from: RELAY_SECRET_DIRS is "
+                    f"{','.join(self._directories) or 'empty'}"
+                )
             # Without waiting: somebody may have put a pipe there.
             fd = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             try:

@@ -49,6 +49,33 @@ async def test_no_link_and_no_path_leads_out_of_the_directories(tmp_path: Path) 
         await secrets().read(f"file:{inside}/real")
 
 
+async def test_whether_there_is_a_file_elsewhere_is_not_told(tmp_path: Path) -> None:
+    inside, there = tmp_path / "in", tmp_path / "there"
+    there.write_text("word")
+    said = set()
+    for path in (there, tmp_path / "none", there / "below"):
+        with pytest.raises(SecretUnreadable) as raised:
+            await secrets(inside).read(f"file:{path}")
+        said.add(str(raised.value))
+
+    assert said == {f"the file is in no directory that secrets are read from: RELAY_SECRET_DIRS is {inside}"}
+
+
+async def test_a_secret_is_followed_when_its_directory_is_replaced_as_kubernetes_does_it(tmp_path: Path) -> None:
+    for version in ("one", "two"):
+        (tmp_path / f"..{version}").mkdir()
+        (tmp_path / f"..{version}" / "password").write_text(version)
+    (tmp_path / "..data").symlink_to("..one")
+    (tmp_path / "password").symlink_to("..data/password")
+    reader = secrets(tmp_path)
+    assert await reader.read(f"file:{tmp_path}/password") == "one"
+
+    (tmp_path / "..new").symlink_to("..two")
+    (tmp_path / "..new").rename(tmp_path / "..data")
+
+    assert await reader.read(f"file:{tmp_path}/password") == "two"
+
+
 async def test_variables_are_read_but_not_the_gateways_own() -> None:
     given = secrets(SMS_PASSWORD="word", RELAY_KEYRING="k1:x", PGPASSWORD="x", EMPTY="")
 

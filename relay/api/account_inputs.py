@@ -135,7 +135,8 @@ class AccountPatchInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     disabled: Annotated[
         bool | UnsetType,
         Meta(
-            description="A disabled account sends and pulls nothing; what waits for it waits on. Callbacks are taken."
+            description="A disabled account sends and pulls nothing; what waits for it goes to the team's other "
+            "accounts, or waits on. Callbacks are taken."
         ),
     ] = UNSET
 

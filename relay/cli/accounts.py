@@ -140,7 +140,7 @@ def update(account: str, as_json: bool, **given: object) -> None:
 @click.argument("account", metavar="ACCOUNT")
 @json_option("the account")
 def disable(account: str, as_json: bool) -> None:
-    """Send and pull nothing more by an account; what waits for it waits on."""
+    """Send and pull nothing more by an account. What waits for it goes to its team's other accounts, or waits on."""
     _switch(account, disabled=True, as_json=as_json)
 
 

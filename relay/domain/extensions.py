@@ -76,6 +76,12 @@ def leads_to(leases: Sequence[Lease], account_id: AccountId) -> Lease | None:
     return max(held, key=lambda lease: len(lease.extension), default=None)
 
 
+def leads_away(leases: Sequence[Lease], account_id: AccountId, team_id: TeamId) -> bool:
+    """Whether answers to what this team sends over this account would be another team's."""
+    lease = leads_to(leases, account_id)
+    return lease is not None and lease.team_id != team_id
+
+
 def lowest_free(digits: int, taken: set[str]) -> str | None:
     """The lowest extension of so many digits, without a leading zero, that is not taken; None: all are."""
     return next((str(n) for n in range(10 ** (digits - 1), 10**digits) if str(n) not in taken), None)

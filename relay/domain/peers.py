@@ -1,9 +1,11 @@
 """Who is at the other end of a connection, seen through proxies."""
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final
 
 Address = IPv4Address | IPv6Address
+_MAPPED_BITS: Final = 96
 
 
 def client_address(peer: str, forwarded_for: str | None, proxies: int) -> Address | None:
@@ -23,10 +25,18 @@ def client_address(peer: str, forwarded_for: str | None, proxies: int) -> Addres
 
 def is_allowed(address: Address | None, allow: Iterable[str]) -> bool:
     """Whether an allow-list of CIDRs and addresses has this address; an empty list allows all."""
-    listed = [ip_network(entry, strict=False) for entry in allow]
+    listed = [_plain(ip_network(entry, strict=False)) for entry in allow]
     if not listed:
         return True
     return address is not None and any(address in network for network in listed if network.version == address.version)
+
+
+def _plain(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    """An IPv4 network that is written as IPv6, ::ffff:203.0.113.0/120, is one of IPv4, as its addresses are."""
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    if mapped is None or network.prefixlen < _MAPPED_BITS:
+        return network
+    return IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
 
 
 def _read(text: str) -> Address | None:

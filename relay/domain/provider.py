@@ -10,7 +10,9 @@ from relay.domain.numbers import Mask
 Row = TypeVar("Row")
 BodyKind = Literal["report", "mo"]
 BodySource = Literal["push", "pull"]
-NotSentWhy = Literal["dns", "refused_address", "connect", "tls", "pool_timeout", "lease", "http_429", "code"]
+NotSentWhy = Literal[
+    "dns", "refused_address", "connect", "tls", "pool_timeout", "lease", "extension", "http_429", "code"
+]
 UnconfirmedWhy = Literal["read_timeout", "connection_lost", "http_status", "unreadable", "crash"]
 
 

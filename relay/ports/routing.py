@@ -5,17 +5,20 @@ from typing import Protocol
 
 import msgspec
 
+from relay.domain.extensions import Lease
 from relay.domain.ids import AccountId, MessageId, SubmissionId, TeamId
 from relay.domain.states import Category
 
 
 class Stranded(msgspec.Struct, frozen=True, kw_only=True):
-    """A due submission that may go elsewhere: no attempt of it can have reached the provider. ``numbers``: how many."""
+    """A due submission that may go elsewhere: no attempt of it can have reached the provider. ``numbers``: how many;
+    ``extension``: where answers to it go."""
 
     id: SubmissionId
     message_id: MessageId
     team_id: TeamId
     numbers: int
+    extension: str | None
 
 
 class RoutingStore(Protocol):
@@ -33,6 +36,9 @@ class RoutingStore(Protocol):
         """Bring each submission from ``account_id`` to the account beside it, under the same taskId; those that were
         moved. One that is not there any more, that somebody is just claiming, or that may have reached the provider by
         now stays as it is."""
+
+    async def leases_of(self, extension: str) -> list[Lease]:
+        """Who has leased the extension, or an end of it, on whatever account."""
 
     async def waiting_on(self, account_id: AccountId, now_ms: int) -> int:
         """How many submissions of the account are due, counted up to 10,000."""

@@ -96,7 +96,7 @@ class Accept:
                 return replay
         now_ms = self._clock.now_ms()
         message_id = MessageId(self._entropy.new_id("msg_"))
-        account = await self._routing.choose(principal, message_id)
+        account = await self._routing.choose(principal, message_id, request.extension)
         gate = self._gates.of(account)
         withheld = Withheld({})
         while True:

@@ -9,7 +9,7 @@
 Opens at once     a refusal of the account: of scope ``account``, or of class auth, balance or ip, which no account has
                   for one message alone
 Opens by rate     "not sent": 5 of the last 20 outcomes, none older than 30 s, and at least half of them
-Counts nothing    a lost lease, which is ours and not the provider's
+Counts nothing    a lost lease, or an extension that has become another team's: ours, and not the provider's
 
 Decision: "unconfirmed" neither opens nor closes a breaker, because nobody knows whether the account works: what timed
 out may have been sent, and moving traffic away on such a guess moves it at every hiccup of an answer. It is no success
@@ -119,7 +119,7 @@ class Breaker:
                     self._open(reason, by_balance=True)
                 else:
                     self._worked()
-            case NotSent(why="lease"):
+            case NotSent(why="lease" | "extension"):
                 pass
             case NotSent(reason=reason, scope=scope):
                 if scope == "account" or reason in _OF_THE_ACCOUNT:

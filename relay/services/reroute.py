@@ -45,7 +45,7 @@ class Reroute:
             waiting = await self._store.stranded(account.id, category, self._clock.now_ms(), skip=passed, limit=BATCH)
             moves: list[tuple[SubmissionId, AccountId]] = []
             for one in waiting:
-                to = await self._routing.instead(one.team_id, one.message_id, account.id, one.numbers, planned)
+                to = await self._routing.instead(one, account.id, planned)
                 if to is not None:
                     planned[to] += 1
                     moves.append((one.id, to))

@@ -7,7 +7,7 @@ import msgspec
 from relay.domain.ids import AccountId
 from relay.domain.messages import SubmissionWork
 from relay.domain.provider import NotSent, SendOutcome
-from relay.domain.retry import submit_delay_ms
+from relay.domain.retry import SUBMIT_LONGEST_MS, submit_delay_ms
 from relay.domain.times import SECOND_MS
 from relay.ports import Clock, Entropy, FinishedSubmission, Provider, Store, StoredEffects, Trimmed
 from relay.services.accounts import AccountBook
@@ -69,13 +69,17 @@ class Submit:
             return _not_attempted(work, trimmed, account.name)
         if trimmed is not None:
             work = msgspec.structs.replace(work, mobiles=trimmed.mobiles)
+        answers_stay = await until_stored(self._clock, lambda: self._routing.answers_stay(work))
         started_s = self._clock.monotonic_s()
 
         def may_send() -> bool:
             return self._clock.now_ms() < work.lease_until_ms and self._members.owns(work.claim)
 
         outcome: SendOutcome = NotSent(why="lease")
-        if may_send():
+        if not answers_stay:
+            # It goes to another account, or waits until its time is over, like all that no account can take.
+            outcome = NotSent(why="extension")
+        elif may_send():
             # Asked again before the first byte: it may be a long way there.
             outcome = await self._provider.send(account, work, may_send)
         gate.breaker.learn(begun, outcome)
@@ -109,7 +113,9 @@ class Submit:
         if onward.account_id is not None:
             return onward.account_id, 0 if onward.at_once else delay_ms
         if outcome.retry_after_s is not None:
-            delay_ms = max(delay_ms, int(outcome.retry_after_s * SECOND_MS))
+            asked_ms = int(outcome.retry_after_s * SECOND_MS)
+            # Another account may take it long before this one wants to be asked again.
+            delay_ms = max(delay_ms, min(asked_ms, SUBMIT_LONGEST_MS) if onward.later else asked_ms)
         return None, delay_ms
 
     async def _trim(self, work: SubmissionWork) -> Trimmed | None:

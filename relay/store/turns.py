@@ -33,6 +33,8 @@ TEAMS: Final = Turn(locks=("teams",))
 ACCOUNTS: Final = Turn(locks=("accounts",))
 """Accounts and their callback tokens change one at a time: names are taken once, and two tokens at most are live. They
 change seldom."""
+DELETE_ACCOUNT: Final = Turn(locks=(*ACCOUNTS.locks, *TEAMS.locks))
+"""No team takes the account meanwhile, nor an extension on it."""
 
 
 def accept(

@@ -199,7 +199,7 @@ class SubmitWorker:
             )
             return
         outcome, code, why = describe(attempt.outcome)
-        if why != "lease":
+        if why not in ("lease", "extension"):
             self._metrics.upstream_called(attempt.account_name, "send", outcome, attempt.seconds)
         if why == "lease" or attempt.finished.fenced:
             self._metrics.lease_lost("submission")

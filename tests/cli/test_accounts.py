@@ -91,6 +91,11 @@ def test_a_password_is_never_printed_and_comes_from_where_it_is_said_to(
 ) -> None:
     file = tmp_path / "password"
     file.write_text(PASSWORD)
+    elsewhere = run(
+        environ, "create", "main", "--base-url", "http://x", "--account", "x", "--password-ref", f"file:{file}"
+    )
+    assert (elsewhere.exit_code, "RELAY_SECRET_DIRS is /run/secrets" in elsewhere.stderr) == (1, True)
+    environ["RELAY_SECRET_DIRS"] = str(tmp_path)
     made(environ, "--password-ref", f"file:{file}")
 
     assert shown(environ)["password_ref"] == f"file:{file}"

@@ -116,7 +116,7 @@ async def test_a_password_in_a_file_is_taken_up_as_soon_as_it_is_needed(
 ) -> None:
     file = tmp_path / "password"
     file.write_text(f"{PASSWORD}\n")
-    async with worlds() as world:
+    async with worlds(secret_dirs=tmp_path) as world:
         answer = await world.admin.post(
             f"/v1/admin/accounts/{world.account['id']}/rotate-credentials", json={"password_ref": f"file:{file}"}
         )

@@ -7,12 +7,13 @@ from typing import cast
 import msgspec
 
 from relay.domain.accounts import Account
+from relay.domain.extensions import Lease
 from relay.domain.ids import AccountId, MessageId, SubmissionId, TeamId
 from relay.domain.messages import SubmissionWork
 from relay.domain.provider import NotSent, Refused
 from relay.domain.teams import AccountPolicy, Mode, Team
 from relay.domain.times import LATEST_MS
-from relay.ports import Store
+from relay.ports import Store, Stranded
 from relay.services.accounts import AccountBook
 from relay.services.membership import Alone
 from relay.services.routing import Onward, Routing
@@ -32,6 +33,7 @@ class Kept:
         self.rows = list(accounts)
         self.asked = 0
         self.teams: dict[str, Team] = {}
+        self.leases: list[Lease] = []
         self.asked_teams = 0
 
     async def accounts(self) -> list[Account]:
@@ -45,6 +47,9 @@ class Kept:
     async def team(self, team_id: str) -> Team | None:
         self.asked_teams += 1
         return self.teams.get(team_id)
+
+    async def leases_of(self, extension: str) -> list[Lease]:
+        return [lease for lease in self.leases if extension.endswith(lease.extension)]
 
     async def waiting_on(self, account_id: AccountId, now_ms: int) -> int:
         return 7
@@ -61,6 +66,7 @@ class Routed:
         self.gates = Gates(self.clock, Alone(FixedEntropy()), FixedEntropy())
         self.routing = Routing(store, self.book, self.gates, self.clock)
         self.team = team_of()
+        self.extension: str | None = None
 
     def use(self, policy: AccountPolicy, *accounts: Account) -> None:
         """The team uses these, in this order."""
@@ -69,15 +75,23 @@ class Routed:
         self.store.teams[self.team.id] = self.team
 
     async def choose(self, message_id: MessageId = MESSAGE, mode: Mode = "live") -> Account:
-        return await self.routing.choose(principal_of(self.team, mode), message_id)
+        return await self.routing.choose(principal_of(self.team, mode), message_id, self.extension)
 
     async def onward(self, account: Account, attempt: int, numbers: int = 1) -> Onward:
-        return await self.routing.onward(work_of(account, attempt, numbers))
+        return await self.routing.onward(self.work(account, attempt, numbers))
+
+    def work(self, account: Account, attempt: int = 1, numbers: int = 1) -> SubmissionWork:
+        return msgspec.structs.replace(work_of(account, attempt, numbers), extension=self.extension)
 
     async def instead(self, account: Account, numbers: int = 1, planned: int = 0) -> AccountId | None:
-        return await self.routing.instead(
-            self.team.id, MESSAGE, account.id, numbers, Counter({one.id: planned for one in self.store.rows})
+        waiting = Stranded(
+            id=SubmissionId("sub_" + "1" * 32),
+            message_id=MESSAGE,
+            team_id=self.team.id,
+            numbers=numbers,
+            extension=self.extension,
         )
+        return await self.routing.instead(waiting, account.id, Counter({one.id: planned for one in self.store.rows}))
 
     def break_(self, *accounts: Account) -> None:
         """They are out of money."""

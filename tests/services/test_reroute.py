@@ -16,7 +16,11 @@ BOUND, FREE = TeamId("team_" + "1" * 32), TeamId("team_" + "2" * 32)
 
 def stranded_of(number: int, team_id: TeamId) -> Stranded:
     return Stranded(
-        id=SubmissionId(f"sub_{number:032x}"), message_id=MessageId(f"msg_{number:032x}"), team_id=team_id, numbers=1
+        id=SubmissionId(f"sub_{number:032x}"),
+        message_id=MessageId(f"msg_{number:032x}"),
+        team_id=team_id,
+        extension=None,
+        numbers=1,
     )
 
 
@@ -50,13 +54,11 @@ class OneTeamIsFree:
 
     async def instead(
         self,
-        team_id: TeamId,
-        message_id: MessageId,
+        waiting: Stranded,
         account_id: AccountId,
-        numbers: int,
         planned: dict[AccountId, int],
     ) -> AccountId | None:
-        return THERE.id if team_id == FREE and planned[THERE.id] < self.room else None
+        return THERE.id if waiting.team_id == FREE and planned[THERE.id] < self.room else None
 
 
 def reroute_of(store: Waiting, room: int = 10_000) -> Reroute:

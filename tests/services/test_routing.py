@@ -8,10 +8,11 @@ import pytest
 
 from relay.domain.accounts import Account
 from relay.domain.errors import NoAccount
-from relay.domain.ids import MessageId
+from relay.domain.extensions import Lease
+from relay.domain.ids import MessageId, TeamId
 from relay.domain.provider import Accepted
 from relay.domain.teams import Mode
-from relay.services.routing import TEAM_KEPT_S, Onward
+from relay.services.routing import KEPT_S, Onward
 from relay.system import SystemEntropy
 from tests.services.routed import FIRST, OFF, SANDBOX, SECOND, THIRD, routed
 from tests.services.stillness import principal_of
@@ -178,6 +179,14 @@ async def test_it_goes_to_nobody_who_cannot_take_it() -> None:
     assert (await world.onward(FIRST, 1, numbers=11)).account_id is None
 
 
+async def test_those_who_cannot_take_it_have_no_turn_so_that_nobody_is_asked_twice_at_once() -> None:
+    world = await routed(FIRST, SECOND, THIRD)
+    world.break_(SECOND)
+
+    assert await world.onward(FIRST, 1) == Onward(account_id=THIRD.id, rounds=1, at_once=True)
+    assert await world.onward(THIRD, 2) == Onward(account_id=FIRST.id, rounds=1, at_once=False)
+
+
 async def test_a_single_account_tries_again_by_itself() -> None:
     world = await routed(FIRST)
 
@@ -222,9 +231,49 @@ async def test_a_team_is_remembered_for_a_while_and_no_longer() -> None:
     assert await world.instead(FIRST) == SECOND.id
     assert world.store.asked_teams == 1
 
-    world.clock.move(TEAM_KEPT_S)
+    world.clock.move(KEPT_S)
 
     assert await world.instead(FIRST) == THIRD.id
+
+
+# -- extensions ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_message_goes_where_its_extension_is_nobody_elses() -> None:
+    world = await routed(FIRST, SECOND, THIRD)
+    world.extension = "1017"
+    own, theirs = world.team.id, TeamId("team_" + "2" * 32)
+    world.store.leases = [
+        Lease(extension="17", account_id=FIRST.id, team_id=theirs),
+        Lease(extension="1017", account_id=SECOND.id, team_id=own),
+        Lease(extension="17", account_id=SECOND.id, team_id=theirs),
+        Lease(extension="1017", account_id=THIRD.id, team_id=theirs),
+    ]
+
+    assert await world.choose() == SECOND
+    assert await world.instead(FIRST) == SECOND.id
+    assert await world.onward(SECOND, 1) == Onward(account_id=None, rounds=1, at_once=False)
+    world.break_(SECOND)
+    assert await world.choose() == SECOND
+    assert await world.instead(SECOND) is None
+    accounts = (FIRST, SECOND, THIRD)
+    assert [await world.routing.answers_stay(world.work(account)) for account in accounts] == [False, True, False]
+
+
+async def test_who_has_an_extension_is_remembered_for_a_while_and_no_longer() -> None:
+    world = await routed(FIRST, SECOND)
+    world.extension = "7"
+    assert await world.choose() == FIRST
+    world.store.leases = [Lease(extension="7", account_id=FIRST.id, team_id=TeamId("team_" + "2" * 32))]
+    assert await world.choose() == FIRST
+
+    world.clock.move(KEPT_S)
+
+    assert await world.choose() == SECOND
+    # Where it is another team's on every account, the store says so.
+    world.store.leases[0] = msgspec.structs.replace(world.store.leases[0], account_id=None)
+    world.clock.move(KEPT_S)
+    assert await world.choose() == FIRST
 
 
 # -- slots -----------------------------------------------------------------------------------------------------------

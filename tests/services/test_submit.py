@@ -7,11 +7,12 @@ import pytest
 
 from relay.domain.accounts import Account
 from relay.domain.errors import StoreError, StoreUnavailable
+from relay.domain.extensions import Lease
 from relay.domain.ids import MessageId, SubmissionId, TeamId
 from relay.domain.messages import SubmissionWork
-from relay.domain.provider import Accepted, NotSent, SendOutcome, Unconfirmed
+from relay.domain.provider import Accepted, NotSent, Refused, SendOutcome, Unconfirmed
 from relay.domain.teams import Team
-from relay.domain.times import LATEST_MS
+from relay.domain.times import LATEST_MS, SECOND_MS
 from relay.ports import FinishedSubmission, MaySend, Provider, Store, StoredEffects, always
 from relay.services.accounts import AccountBook
 from relay.services.membership import Alone, Members
@@ -46,12 +47,16 @@ class Away:
         self._failures = failures
         self._error = error or StoreUnavailable("away")
         self.finished: list[dict[str, Any]] = []
+        self.leases: list[Lease] = []
 
     async def accounts(self) -> list[Account]:
         return self._accounts
 
     async def callback_tokens(self) -> dict[bytes, Any]:
         return {}
+
+    async def leases_of(self, extension: str) -> list[Lease]:
+        return self.leases
 
     async def team(self, team_id: str) -> Team:
         return team_of()
@@ -101,14 +106,19 @@ async def attempt(
     error: Exception | None = None,
     members: Members | None = None,
     others: tuple[Account, ...] = (),
+    leases: tuple[Lease, ...] = (),
+    broken: tuple[Account, ...] = (),
 ) -> Attempted:
     clock = StillClock()
     store = Away([account or account_of(), *others], failures, error)
+    store.leases = list(leases)
     provider = Answers(clock, outcome)
     book = AccountBook(cast(Store, store), clock, sandbox_for_live=False)
     await book.refresh()
     members = members or Alone(FixedEntropy())
     gates = Gates(clock, members, FixedEntropy())
+    for one in broken:
+        gates.of(one).breaker.learn(0, Refused(code="03", message=None, reason="balance", scope="account"))
     routing = Routing(cast(Store, store), book, gates, clock)
     submit = Submit(cast(Store, store), cast(Provider, provider), book, gates, routing, members, clock, FixedEntropy())
     done = await submit.attempt(work)
@@ -224,3 +234,33 @@ async def test_only_what_was_not_sent_goes_to_the_next_account_and_at_once_if_th
     (finish,) = done.store.finished
     assert finish["move_to"] == (None if number is None else account_of(number).id)
     assert finish["retry_due_ms"] - finish["now_ms"] == delay_ms
+
+
+@pytest.mark.parametrize(
+    ("other", "wait_s"),
+    [([], 3600), ([account_of(2, disabled=True)], 3600), ([account_of(2)], 60)],
+)
+async def test_what_is_to_wait_long_is_looked_at_earlier_when_other_accounts_may_take_it(
+    other: list[Account], wait_s: int
+) -> None:
+    outcome = NotSent(why="http_429", reason="throttled", retry_after_s=3600.0)
+
+    done = await attempt(outcome, others=tuple(other), broken=tuple(other))
+
+    (finish,) = done.store.finished
+    assert finish["move_to"] is None
+    assert finish["retry_due_ms"] - finish["now_ms"] == wait_s * SECOND_MS
+
+
+@pytest.mark.parametrize("other", [[], [account_of(2)]])
+async def test_nothing_is_sent_whose_answers_would_be_another_teams_by_now(other: list[Account]) -> None:
+    """The extension was leased to somebody else on its account while the message waited."""
+    theirs = Lease(extension="88", account_id=account_of().id, team_id=TeamId("team_" + "2" * 32))
+    work = msgspec.structs.replace(WORK, extension="88")
+
+    done = await attempt(ACCEPTED, work=work, leases=(theirs,), others=tuple(other))
+
+    assert done.provider.sent == 0
+    (finish,) = done.store.finished
+    assert finish["outcome"] == NotSent(why="extension")
+    assert finish["move_to"] == (other[0].id if other else None)

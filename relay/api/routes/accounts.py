@@ -189,7 +189,12 @@ OPERATIONS: Final = (
             answers=(Respond(status=200, description="The account.", body=AccountView, headers=("ETag",)),),
         )
         for verb, run, description in (
-            ("disable", disable_account, "It sends and pulls nothing more; what waits for it waits on."),
+            (
+                "disable",
+                disable_account,
+                "It sends and pulls nothing more. What waits for it goes to the team's other accounts, or waits on; "
+                "callbacks are taken.",
+            ),
             ("enable", enable_account, "It sends and pulls again."),
         )
     ),
@@ -200,8 +205,8 @@ OPERATIONS: Final = (
         tag="Platform",
         summary="Delete a provider account",
         description="Refused while a team names it, an extension is leased on it, a message of it is not final, or it "
-        "takes traffic (disable it first). Its credentials and callback tokens are erased; messages of the past still "
-        "name it.",
+        "takes traffic (disable it first, and half a minute before). Its credentials and callback tokens are erased; "
+        "messages of the past still name it.",
         scope="admin",
         run=delete_account,
         versioned=True,

@@ -31,7 +31,7 @@ class AccountsPart(Part):
         self, account_id: AccountId, *, version: int | None, entry: AuditEntry, now_ms: int
     ) -> None:
         await self._driver.write(
-            lambda db: accounts.delete_account(db, self._ring, account_id, version, entry, now_ms), turns.ACCOUNTS
+            lambda db: accounts.delete_account(db, self._ring, account_id, version, entry, now_ms), turns.DELETE_ACCOUNT
         )
 
     async def forget_expired(self, now_ms: int) -> None:

@@ -1,13 +1,13 @@
 """Accepting a message: idempotency, quota, message, submissions and recipients in one transaction."""
 
 from collections import Counter
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from relay.domain.errors import BodyInvalid, FieldError, QuotaExceeded, Refusal, Withheld
-from relay.domain.extensions import Lease, leads_to
-from relay.domain.ids import AccountId, raw_bytes
+from relay.domain.extensions import leads_away
+from relay.domain.ids import raw_bytes
 from relay.domain.messages import MessageDraft
 from relay.domain.states import PRIORITY
 from relay.domain.teams import RecipientLimit
@@ -18,7 +18,6 @@ from relay.store.scripts import idempotency as keys
 from relay.store.sealing import KeyRing
 
 _encode = msgspec.json.encode
-_ACCOUNT_IDS: Final = msgspec.json.Decoder(tuple[AccountId, ...])
 
 
 def accept(
@@ -83,7 +82,7 @@ def _check(
 ) -> Script[None]:
     """Raises what the message is refused for; nothing was written then. Reserves the quota, last."""
     if draft.extension is not None:
-        yield from _check_extension(db, team, draft, draft.extension)
+        yield from _check_extension(db, draft, draft.extension)
     yield from guards.check(db, draft, limit=limit, repeat_window_ms=repeat_window_ms)
     if quota is not None:
         taken = yield from db.row("quota.reserve", team=team, day=quota.day, units=draft.units, most=quota.units)
@@ -131,27 +130,16 @@ def _insert_submissions(db: Db, draft: MessageDraft, message: bytes, claim: byte
         yield from db.many("recipients.insert", [(key, mobile) for mobile in sorted(submission.mobiles)])
 
 
-def _check_extension(db: Db, team: bytes, draft: MessageDraft, extension: str) -> Script[None]:
+def _check_extension(db: Db, draft: MessageDraft, extension: str) -> Script[None]:
     """Answers go to whoever has leased the extension, or the longest end of it: it must not be another team.
 
-    Decision: on no account that the team may use, whichever takes the message in the end. The answer does not say who
-    has it; that somebody has cannot be hidden from who may send with what nobody has leased.
+    Decision: on the account that it waits at; it goes over no other on which that is so (``services.routing``). The
+    answer does not say who has it; that somebody has cannot be hidden from who may send with what nobody has leased.
     """
     leases = yield from extensions.leading(db, extension)
-    usable = {submission.account_id for submission in draft.submissions}
-    if leases:
-        usable |= yield from _accounts_of(db, team, leases)
-    for account_id in usable:
-        lease = leads_to(leases, account_id)
-        if lease is not None and lease.team_id != draft.team_id:
+    for account_id in {submission.account_id for submission in draft.submissions}:
+        if leads_away(leases, account_id, draft.team_id):
             raise BodyInvalid(
                 "The extension is not the team's.",
                 errors=(FieldError(pointer="/extension", detail="is not one that answers to this team come to"),),
             )
-
-
-def _accounts_of(db: Db, team: bytes, leases: list[Lease]) -> Script[set[AccountId]]:
-    """Those that the team names; of a team that may use all, those where the extension is somebody's."""
-    row = yield from db.row("teams.accounts", id=team)
-    named = () if row is None else _ACCOUNT_IDS.decode(row[0])
-    return set(named) or {lease.account_id for lease in leases if lease.account_id is not None}

@@ -1,14 +1,16 @@
 """Provider accounts."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
 from relay.domain.accounts import Account, CodeRule, Credentials, PwdCase
 from relay.domain.audit import AuditEntry
-from relay.domain.errors import AlreadyExists, InUse, NotFound, PreconditionFailed
-from relay.domain.ids import AccountId, raw_bytes
+from relay.domain.errors import AlreadyExists, BodyInvalid, FieldError, InUse, NotFound, PreconditionFailed
+from relay.domain.ids import AccountId, first_id, raw_bytes
 from relay.domain.teams import hash_secret
+from relay.domain.times import SECOND_MS
 from relay.ports import Idempotency, Replay, Stored
 from relay.store.script import Db, Row, Script
 from relay.store.scripts import audit
@@ -44,6 +46,8 @@ _encode = msgspec.json.encode
 _LATELY: Final = 10_000
 """How many of the newest submissions show that an account is in use. Bounded, because no index says which account ever
 had one: the answer takes no longer on a large table."""
+_KNOWN_MS: Final = 30 * SECOND_MS
+"""Every gateway knows by then that an account is disabled."""
 _MD5_DIGITS: Final = 32
 
 
@@ -121,7 +125,7 @@ def delete_account(
     account = _account(ring, row)
     if version is not None and account.version != version:
         raise PreconditionFailed("The account was changed since it was read.")
-    yield from _check_unused(db, account)
+    yield from _check_unused(db, account, now_ms)
     yield from db.run(
         "accounts.delete",
         id=key,
@@ -134,7 +138,18 @@ def delete_account(
     yield from audit.add(db, entry)
 
 
-def _check_unused(db: Db, account: Account) -> Script[None]:
+def check_known(db: Db, account_ids: Sequence[AccountId], pointer: str) -> Script[None]:
+    """For whoever stores that something uses these accounts: none is deleted before that is committed, because both
+    take the same lock (``turns.DELETE_ACCOUNT``). Raises BodyInvalid that points at ``pointer``."""
+    for account_id in account_ids:
+        if (yield from db.row("accounts.find", id=raw_bytes(account_id))) is None:
+            raise BodyInvalid(
+                "There is no such account.",
+                errors=(FieldError(pointer=pointer, detail=f"there is no account {account_id}"),),
+            )
+
+
+def _check_unused(db: Db, account: Account, now_ms: int) -> Script[None]:
     """Raises InUse that says what holds the account."""
     key = raw_bytes(account.id)
     team = yield from db.row("accounts.team_that_names", pattern=f'%"{account.id}"%')
@@ -150,7 +165,11 @@ def _check_unused(db: Db, account: Account) -> Script[None]:
     if (yield from db.row("accounts.open", account=key)) is not None:
         raise InUse("Reports of messages that this account sent are still to come.")
     # Decision: an account that takes traffic is disabled first, because others may choose it until they know better.
-    if not account.disabled and (yield from db.row("accounts.used_lately", account=key, most=_LATELY)) is not None:
+    since_ms = now_ms - _KNOWN_MS if account.disabled else 0
+    used = yield from db.row("accounts.used_lately", account=key, since_id=first_id(since_ms), most=_LATELY)
+    if used is not None and account.disabled:
+        raise InUse("This account had messages a moment ago, and others may not know yet: try again in half a minute.")
+    if used is not None:
         raise InUse("This account has sent messages lately: disable it first.")
 
 

@@ -10,7 +10,7 @@ from relay.domain.extensions import ExtensionView, Held, Lease, accounts_of, end
 from relay.domain.ids import AccountId, TeamId, raw_bytes
 from relay.ports import Idempotency, Page, Replay, Stored
 from relay.store.script import Db, Script
-from relay.store.scripts import audit
+from relay.store.scripts import accounts, audit
 from relay.store.scripts import idempotency as once
 from relay.store.sealing import KeyRing
 
@@ -65,6 +65,7 @@ def lease(
     if replay is not None:
         return replay
     team, wanted = raw_bytes(view.team_id), accounts_of(view.account_ids)
+    yield from accounts.check_known(db, view.account_ids, "/account_id")
     held = (yield from of_team(db, team)).get(view.extension, frozenset())
     if held and overlap(held, wanted):
         raise AlreadyExists(f"The team has leased the extension {view.extension} already.")

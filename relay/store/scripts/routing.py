@@ -24,13 +24,14 @@ def stranded(
         most=limit,
     )
     messages = [{"message": message} for message in dict.fromkeys(bytes(row[1]) for row in found)]
-    teams = {bytes(message): bytes(team) for message, team in (yield from db.each("messages.team_of", messages))}
+    senders = {bytes(sender[0]): sender[1:] for sender in (yield from db.each("messages.sender", messages))}
     return [
         Stranded(
             id=SubmissionId("sub_" + bytes(submission).hex()),
             message_id=MessageId("msg_" + bytes(message).hex()),
-            team_id=TeamId("team_" + teams[bytes(message)].hex()),
+            team_id=TeamId("team_" + bytes(senders[bytes(message)][0]).hex()),
             numbers=numbers,
+            extension=senders[bytes(message)][1],
         )
         for submission, message, numbers in found
     ]

@@ -13,7 +13,7 @@ from relay.domain.states import Category
 from relay.domain.teams import AccountPolicy, RecipientLimit, Team
 from relay.ports import Idempotency, Page, Replay, Stored
 from relay.store.script import Db, Row, Script
-from relay.store.scripts import audit
+from relay.store.scripts import accounts, audit
 from relay.store.scripts import extensions as leases
 from relay.store.scripts import idempotency as once
 from relay.store.scripts.subscriptions import delete_endpoint
@@ -61,6 +61,7 @@ def create_team(
     if replay is not None:
         return replay
     yield from _check_name(db, team)
+    yield from accounts.check_known(db, team.accounts, "/accounts")
     yield from db.put("teams.insert", **_columns(team), created_ms=team.created_ms)
     wanted = accounts_of(team.accounts)
     for extension in team.extensions:
@@ -79,6 +80,8 @@ def update_team(db: Db, before: Team, after: Team, day: QuotaDay, entry: AuditEn
     """See ``relay.ports.platform.TeamStore.update_team``."""
     key = raw_bytes(after.id)
     yield from _check_name(db, after)
+    if after.accounts != before.accounts:
+        yield from accounts.check_known(db, after.accounts, "/accounts")
     changed = yield from db.run("teams.update", **_columns(after), version=before.version)
     if not changed:
         return False

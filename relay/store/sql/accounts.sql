@@ -53,7 +53,7 @@ WHERE account = :account AND status IN ('submitted', 'unconfirmed') AND n_open >
 LIMIT 1
 
 -- name: accounts.used_lately
-SELECT id FROM (SELECT id, account FROM submissions ORDER BY id DESC LIMIT :most) AS latest
+SELECT id FROM (SELECT id, account FROM submissions WHERE id >= :since_id ORDER BY id DESC LIMIT :most) AS latest
 WHERE latest.account = :account
 LIMIT 1
 

@@ -95,8 +95,8 @@ WHERE account = :account AND priority = :priority AND due_ms <= :now_ms AND expi
   AND status IN ('scheduled', 'queued') AND maybe_sent = 0
 ORDER BY due_ms LIMIT :most OFFSET :skip
 
--- name: messages.team_of
-SELECT id, team FROM messages WHERE id = :message
+-- name: messages.sender
+SELECT id, team, extension FROM messages WHERE id = :message
 
 -- name: submissions.change_account
 UPDATE submissions SET account = :to_account

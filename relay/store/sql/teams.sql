@@ -11,9 +11,6 @@ SELECT id FROM teams WHERE name = :name
 SELECT id, name, signature, accounts, quota_units_per_day, requests_per_s, recipient_limits, created_ms, settings, version
 FROM teams WHERE id = :id AND deleted_ms IS NULL
 
--- name: teams.accounts
-SELECT accounts FROM teams WHERE id = :id
-
 -- name: teams.list
 SELECT id, name, signature, accounts, quota_units_per_day, requests_per_s, recipient_limits, created_ms, settings, version
 FROM teams WHERE id < :before AND deleted_ms IS NULL ORDER BY id DESC LIMIT :most

@@ -6,7 +6,9 @@ import msgspec
 import pytest
 
 from relay.domain.accounts import Account, Credentials
-from relay.domain.errors import AlreadyExists, InUse, NotFound, PreconditionFailed, RelayError
+from relay.domain.errors import AlreadyExists, BodyInvalid, InUse, NotFound, PreconditionFailed, RelayError
+from relay.domain.extensions import ExtensionView
+from relay.domain.quotas import QuotaDay
 from relay.domain.teams import hash_secret
 from relay.ports import Store
 from tests.store import builders
@@ -111,7 +113,11 @@ async def test_an_account_is_in_use_until_all_that_it_sent_is_final(world: World
     await world.report(builders.report(task_of(draft), numbers[0]))
     assert await refused() == "This account has sent messages lately: disable it first."
     await store.change_account(msgspec.structs.replace(account, disabled=True), entry=entry())
-    await store.delete_account(account.id, version=None, entry=entry(), now_ms=NOW_MS)
+    # Another gateway may give it messages until it has seen that it is disabled.
+    assert await refused() == (
+        "This account had messages a moment ago, and others may not know yet: try again in half a minute."
+    )
+    await store.delete_account(account.id, version=None, entry=entry(), now_ms=NOW_MS + 30_001)
     assert await store.account(account.id) is None
 
 
@@ -143,3 +149,30 @@ async def test_two_tokens_are_live_at_most(store: Store) -> None:
         await store.rotate_callback_token(
             builders.account().id, "x", now_ms=NOW_MS, expires_ms=NOW_MS, entry=entry(), idempotency=None
         )
+
+
+async def test_nothing_uses_an_account_that_is_deleted(world: World) -> None:
+    store = world.store
+    account, gone, raced = await created(store), await created(store), await created(store)
+    await store.delete_account(gone.id, version=None, entry=entry(), now_ms=NOW_MS)
+    day = QuotaDay(name="2026-11-18", starts_ms=NOW_MS, ends_ms=NOW_MS + 1)
+    team = builders.team(accounts=(account.id,), name="shop")
+    await store.create_team(team, entry=entry(), idempotency=None)
+    lease = ExtensionView(extension="7", team_id=team.id, account_ids=[gone.id])
+
+    with pytest.raises(BodyInvalid):
+        await store.create_team(builders.team(accounts=(gone.id,), name="new"), entry=entry(), idempotency=None)
+    with pytest.raises(BodyInvalid):
+        await store.update_team(
+            team, msgspec.structs.replace(team, accounts=(account.id, gone.id)), day=day, entry=entry()
+        )
+    with pytest.raises(BodyInvalid):
+        await store.lease_extension(lease, entry=entry(), idempotency=None)
+    ends = await asyncio.gather(
+        store.create_team(builders.team(accounts=(raced.id,), name="new"), entry=entry(), idempotency=None),
+        store.delete_account(raced.id, version=None, entry=entry(), now_ms=NOW_MS),
+        return_exceptions=True,
+    )
+
+    assert await store.team(team.id) == team
+    assert [type(end) for end in ends if isinstance(end, Exception)] in ([BodyInvalid], [InUse])

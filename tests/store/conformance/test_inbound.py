@@ -79,7 +79,7 @@ async def test_a_whole_extension_goes_before_a_suffix(world: World) -> None:
 
 
 async def test_a_lease_holds_on_its_accounts_alone(world: World) -> None:
-    other = builders.account().id
+    other = await world.add_account()
     here = await _team(world, "8801", accounts=(world.account.id,))
     there = await _team(world, "8801", accounts=(other,))
     everywhere = await _team(world, "01")

@@ -109,7 +109,7 @@ async def test_what_is_due_at_an_account_is_found_in_order_and_in_batches(world:
     assert await _stranded(world, limit=2) == ids[:2]
     assert await _stranded(world, skip=2) == ids[2:]
     assert await world.store.stranded(world.account.id, "notice", NOW_MS, skip=0, limit=1) == [
-        Stranded(id=ids[0], message_id=made[0].id, team_id=world.team.id, numbers=1)
+        Stranded(id=ids[0], message_id=made[0].id, team_id=world.team.id, numbers=1, extension=None)
     ]
     # With the urgent one, and the one whose time is over.
     assert await world.store.waiting_on(world.account.id, NOW_MS) == 5

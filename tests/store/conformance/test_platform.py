@@ -93,9 +93,9 @@ async def test_balances_are_the_last_known_in_the_order_asked_for(store: Store) 
 
 
 async def test_a_team_is_read_back_whole(store: Store) -> None:
-    team = builders.team(
-        accounts=(builders.account().id,), extensions=("88", "89"), quota_units_per_day=100, requests_per_s=2.5
-    )
+    account = builders.account()
+    await store.create_account(account, callback_token="t", entry=entry(), idempotency=None)
+    team = builders.team(accounts=(account.id,), extensions=("88", "89"), quota_units_per_day=100, requests_per_s=2.5)
     bare = builders.team(signature=None, recipient_limits={})
     for made in (team, bare):
         assert await store.create_team(made, entry=entry(), idempotency=None) == Stored()

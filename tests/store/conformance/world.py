@@ -66,6 +66,12 @@ class World:
         await self.store.create_team(self.team, entry=entry(), idempotency=None)
         await self.store.create_account(self.account, callback_token="token", entry=entry(), idempotency=None)
 
+    async def add_account(self) -> AccountId:
+        """Store another account."""
+        account = builders.account()
+        await self.store.create_account(account, callback_token=account.id, entry=entry(), idempotency=None)
+        return account.id
+
     async def accept(
         self,
         *chunks: Sequence[int],

@@ -70,7 +70,6 @@ ONLY_SMALL: Final = frozenset(
         "keys.use",
         "keys.view",
         "keys.view_of_hash",
-        "teams.accounts",
         "reseal.fallback",
         "reseal.headers",
         "reseal.password",

@@ -62,7 +62,7 @@ INDEXES: Final[dict[str, tuple[str, ...]]] = {
         "recipients_by_span (substr(submission, 1, 3) =, mobile =)",
         "submissions key (id =)",
     ),
-    "messages.team_of": ("messages key (id =)",),
+    "messages.sender": ("messages key (id =)",),
     "messages.view": ("message_states key (message =)", "messages key (id =)"),
     "orphans.adoptable": ("orphans key (id >=)", "submissions_by_task (provider_task_id =)"),
     "orphans.of_task": ("orphans_by_task (account =, task_id =)",),
