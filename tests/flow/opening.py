@@ -46,8 +46,15 @@ async def serving(gateway: Gateway) -> AsyncIterator[str]:
     config.load()
     loop, state = asyncio.get_running_loop(), ServerState()
 
+    class Connection(HttpToolsProtocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+            super().connection_made(transport)
+            if not server.is_serving():
+                # It was accepted before the end, and comes after it.
+                transport.abort()
+
     def protocol() -> HttpToolsProtocol:
-        return HttpToolsProtocol(config=config, server_state=state, app_state={}, _loop=loop)
+        return Connection(config=config, server_state=state, app_state={}, _loop=loop)
 
     server = await loop.create_server(protocol, "127.0.0.1", 0, backlog=2048)
     try:

@@ -168,7 +168,10 @@ async def test_the_balance_is_asked_for_now_and_then_and_shown_with_its_time(wor
         (row,) = (await world.api.get("/v1/balance")).json()["data"]
         assert row["prepaid"] is True
         assert row["as_of"].endswith("Z")
-        assert await world.metric("relay_account_balance_sms", account="provider") == 4711
+        # Told after it was stored.
+        assert await until_shown(
+            lambda: world.metric("relay_account_balance_sms", account="provider"), lambda number: number == 4711
+        )
 
 
 async def asked(world: World, number: int) -> None:

@@ -5,12 +5,16 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from time import perf_counter
+from typing import Final
 
 import httpx
 
 from relay.provider.sandbox.callbacks import Callback
 from relay.provider.sandbox.ledger import CallbackRecord, SendRecord
 from relay.provider.sandbox.sandbox import Sandbox
+
+_END_S: Final = 0.5
+"""Within which callbacks that are under way end at a stop."""
 
 
 class Courier:
@@ -58,12 +62,16 @@ class Courier:
         return [] if task.cancelled() else task.result()
 
     async def aclose(self) -> None:
-        """Nothing is under way afterwards; what waited is never made, as with a provider that is switched off."""
+        """Nothing is under way afterwards: it ends, or is ended. What waited is never made, as with a provider that is
+        switched off."""
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
         self._waiting.clear()
         tasks = [*self._workers, *self._urgent]
+        if tasks:
+            # A connection that is being made is left open by httpx when it is cancelled.
+            await asyncio.wait(tasks, timeout=_END_S)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -118,7 +118,7 @@ async def test_an_extension_is_leased_to_one_team_on_each_account_by_whatever_wa
         view = ExtensionView(extension=extension, team_id=team.id, account_ids=list(accounts))
         return lambda world: world.store.lease_extension(view, entry=entry(), idempotency=None)
 
-    one, two = builders.account().id, builders.account().id
+    one, two = await three.worlds[0].add_account(), await three.worlds[0].add_account()
     teams = [builders.team() for _ in range(2)]
     for team in teams:
         await three.worlds[0].store.create_team(team, entry=entry(), idempotency=None)
