@@ -3,11 +3,14 @@
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import click
 import msgspec
 from click.termui import progressbar
+
+_MOST: Final = 80
+"""Characters of one cell of a table; `--json`, and what shows one thing, say all."""
 
 
 def json_line(thing: object) -> None:
@@ -21,7 +24,7 @@ def table(things: Sequence[msgspec.Struct], columns: Sequence[str]) -> None:
         click.echo("There is none.", err=True)
         return
     lines = [[column.replace("_", " ").upper() for column in columns]]
-    lines += [[cell(getattr(thing, column)) for column in columns] for thing in things]
+    lines += [[_cut(cell(getattr(thing, column))) for column in columns] for thing in things]
     widths = [max(_width(line[index]) for line in lines) for index in range(len(columns))]
     for line in lines:
         padded = (text + " " * (width - _width(text)) for text, width in zip(line, widths, strict=True))
@@ -62,6 +65,10 @@ def progress(label: str, length: int | None = None, items: Iterable[Any] | None 
         file=sys.stderr,
         hidden=not sys.stderr.isatty(),
     )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST else text[: _MOST - 1] + "…"
 
 
 def _width(text: str) -> int:
