@@ -56,6 +56,7 @@ async def open_admin(settings: Settings) -> AsyncIterator[Admin]:
     KeyRingError."""
     clock, entropy = SystemClock(), SystemEntropy()
     secrets = SystemSecrets(settings.secret_dirs)
+    opt_out_words = OptOutWords(settings.opt_out_keywords)
     client = httpx.AsyncClient(transport=Transport(), trust_env=False, follow_redirects=False)
     async with client, open_store(settings) as store:
         provider = providers.find(PROVIDER)(client)
@@ -73,10 +74,8 @@ async def open_admin(settings: Settings) -> AsyncIterator[Admin]:
             extensions=ExtensionsAdmin(store, accounts, clock, entropy),
             keys=KeysAdmin(store, clock, entropy),
             suppressions=SuppressionsAdmin(store, clock, entropy),
-            orphans=OrphansAdmin(store, _left_to_the_gateway, clock, entropy, OptOutWords(settings.opt_out_keywords)),
-            quarantine=QuarantineAdmin(
-                store, provider, _left_to_the_gateway, clock, entropy, OptOutWords(settings.opt_out_keywords)
-            ),
+            orphans=OrphansAdmin(store, _left_to_the_gateway, clock, entropy, opt_out_words),
+            quarantine=QuarantineAdmin(store, provider, _left_to_the_gateway, clock, entropy, opt_out_words),
             key_ring=KeyRingAdmin(store, clock, entropy),
             erase=Erase(store, clock, entropy),
         )

@@ -80,15 +80,7 @@ class Apply:
             return AppliedBody(result="set_aside", rows={})
 
     def _read(self, item: PendingRaw) -> ReadBody:
-        match item.raw.kind:
-            case "report":
-                return ReadReports(item=item, reading=self._provider.read_reports(item.raw))
-            case "mo":
-                reading = self._provider.read_inbound(item.raw)
-                rows = tuple(with_opt_out(row, self._opt_out_words) for row in reading.rows)
-                return ReadInbound(item=item, reading=msgspec.structs.replace(reading, rows=rows))
-            case _:
-                assert_never(item.raw.kind)
+        return read_body(self._provider, item, self._opt_out_words)
 
     async def _receive(self, body: ReadBody) -> ReceivedBody:
         item = body.item
@@ -109,7 +101,20 @@ class Apply:
         )
 
 
-def with_opt_out(row: InboundRow, words: OptOutWords) -> InboundRow:
+def read_body(provider: Provider, item: PendingRaw, words: OptOutWords) -> ReadBody:
+    """What a body says, and which of its inbound messages are an opt-out word."""
+    match item.raw.kind:
+        case "report":
+            return ReadReports(item=item, reading=provider.read_reports(item.raw))
+        case "mo":
+            reading = provider.read_inbound(item.raw)
+            rows = tuple(_with_opt_out(row, words) for row in reading.rows)
+            return ReadInbound(item=item, reading=msgspec.structs.replace(reading, rows=rows))
+        case _:
+            assert_never(item.raw.kind)
+
+
+def _with_opt_out(row: InboundRow, words: OptOutWords) -> InboundRow:
     """The row, and the opt-out word that its text consists of."""
     word = words.find(row.text)
     return row if word is None else msgspec.structs.replace(row, opt_out=word)

@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Callable
-from typing import assert_never
 
 from msgspec import structs
 
@@ -13,11 +12,7 @@ from relay.domain.suppressions import NO_WORDS, OptOutWords
 from relay.ports import (
     Clock,
     Entropy,
-    PendingRaw,
     Provider,
-    ReadBody,
-    ReadInbound,
-    ReadReports,
     Replay,
     SetAside,
     Store,
@@ -26,7 +21,7 @@ from relay.ports import (
     Told,
 )
 from relay.services.admin.auditing import Auditor, begun
-from relay.services.apply import AWAY, with_opt_out
+from relay.services.apply import AWAY, read_body
 from relay.services.idempotency import KeyUse
 
 
@@ -71,7 +66,9 @@ class QuarantineAdmin:
                 "A release before this one applied parts of it and did not note which: they could be applied twice."
             )
         try:
-            told = await self._store.reprocess_body(self._read(found.item), now_ms=now_ms, telling=telling)
+            told = await self._store.reprocess_body(
+                read_body(self._provider, found.item, self._words), now_ms=now_ms, telling=telling
+            )
         except (*AWAY, Refusal):
             raise
         except Exception as error:
@@ -96,17 +93,6 @@ class QuarantineAdmin:
             idempotency=begun(use, now_ms),
         )
         return self._done(await self._store.dismiss_body(raw_id, now_ms=now_ms, telling=telling))
-
-    def _read(self, item: PendingRaw) -> ReadBody:
-        match item.raw.kind:
-            case "report":
-                return ReadReports(item=item, reading=self._provider.read_reports(item.raw))
-            case "mo":
-                reading = self._provider.read_inbound(item.raw)
-                rows = tuple(with_opt_out(row, self._words) for row in reading.rows)
-                return ReadInbound(item=item, reading=structs.replace(reading, rows=rows))
-            case _:
-                assert_never(item.raw.kind)
 
     def _reprocessed(self, actor: Actor, outcome: QuarantineReprocessed) -> AuditEntry:
         detail = {
