@@ -135,9 +135,9 @@ _ONE: Final = (Respond(status=200, description="The opt-out.", body=SuppressionV
 _REMOVED: Final = (Respond(status=204, description="Removed."),)
 _WHAT: Final = (
     "What the team sends as `marketing` does not go to the number any more, and lists it under `refused` as "
-    "`suppressed`; other categories do. Numbers that answer with an opt-out word (T, TD, N, R, 退订, 拒收, unless the "
-    "operator chose others) are added by themselves. An opt-out stays when the number is erased: without it the next "
-    "list would reach the number again."
+    "`suppressed`; other categories do. Numbers that answer with an opt-out word (T, TD, N, R, 退订, 退訂, 拒收, "
+    "unless the operator chose others) are added by themselves. An opt-out stays when the number is erased: without it "
+    "the next list would reach the number again."
 )
 _MANY: Final = "All numbers or none are stored; the same call again adds nothing twice."
 _TEAM_EXAMPLE: Final = "team_0199a1b2c3d47e8f9a0b1c2d3e4f5a6b"
