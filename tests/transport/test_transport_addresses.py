@@ -1,6 +1,7 @@
 """Which address is connected to, and what works."""
 
 from ipaddress import IPv4Address
+from typing import Final
 
 import httpx
 
@@ -8,6 +9,8 @@ from relay.transport import IPAddress, Transport
 from relay.transport.network import resolve_by_system
 from tests.transport.certificates import Certificates
 from tests.transport.servers import Exchange, answer, resolve_to, serving
+
+EVERY_LOOPBACK: Final = "0.0.0.0"  # noqa: S104 - no address less has all of 127.0.0.0/8, and nobody knows the port
 
 
 async def test_the_second_address_is_tried_when_the_first_refuses() -> None:
@@ -24,8 +27,7 @@ async def test_only_permitted_addresses_are_tried() -> None:
         return address == IPv4Address("127.0.0.2")
 
     transport = Transport(resolve=resolve_to("127.0.0.1", "127.0.0.2"), permit=permit)
-    # S104 sees all interfaces; the test needs every loopback address, and nobody else knows the port.
-    async with serving(answer, host="0.0.0.0") as server, httpx.AsyncClient(transport=transport) as client:  # noqa: S104
+    async with serving(answer, host=EVERY_LOOPBACK) as server, httpx.AsyncClient(transport=transport) as client:
         assert (await client.get(f"http://sms.example:{server.port}/")).text == "127.0.0.2"
     assert asked == [IPv4Address("127.0.0.1"), IPv4Address("127.0.0.2")]
 
@@ -37,8 +39,7 @@ async def test_a_name_is_resolved_once_a_connection_so_that_it_cannot_change_its
         return answers.pop(0)
 
     transport = Transport(resolve=rebind, permit=lambda address: address == IPv4Address("127.0.0.1"))
-    # S104 sees all interfaces; the test needs every loopback address, and nobody else knows the port.
-    async with serving(answer, host="0.0.0.0") as server, httpx.AsyncClient(transport=transport) as client:  # noqa: S104
+    async with serving(answer, host=EVERY_LOOPBACK) as server, httpx.AsyncClient(transport=transport) as client:
         assert (await client.get(f"http://sms.example:{server.port}/")).text == "127.0.0.1"
     assert len(answers) == 1
 
