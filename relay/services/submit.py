@@ -1,7 +1,5 @@
 """One attempt of one submission: sent once, its outcome stored."""
 
-from typing import Final
-
 import msgspec
 
 from relay.domain.ids import AccountId
@@ -15,9 +13,6 @@ from relay.services.membership import Members
 from relay.services.persist import until_stored
 from relay.services.routing import Routing
 from relay.services.slots import Gates
-
-_NOT_TRIED: Final = NotSent(why="lease")
-"""Nothing was learned of the account."""
 
 
 class SubmitAttempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +60,6 @@ class Submit:
         begun = gate.begin()
         trimmed = await self._trim(work)
         if trimmed is not None and not trimmed.mobiles:
-            gate.breaker.learn(begun, _NOT_TRIED)
             return _not_attempted(work, trimmed, account.name)
         if trimmed is not None:
             work = msgspec.structs.replace(work, mobiles=trimmed.mobiles)
@@ -135,5 +129,5 @@ def _not_attempted(work: SubmissionWork, trimmed: Trimmed, account_name: str) ->
         retry_due_ms=None,
         effects=trimmed.effects,
     )
-    outcome = _NOT_TRIED if trimmed.fenced else None
+    outcome = NotSent(why="lease") if trimmed.fenced else None
     return SubmitAttempt(outcome=outcome, finished=finished, account_name=account_name, seconds=0.0)
